@@ -1,0 +1,96 @@
+"""Time, memory and disk that the cache of preprocessed records takes, first and next start.
+
+Run as `python benchmarks/cache.py --data ptbxl --data-root DIR`; the cache is built in a folder of its own, which is
+removed afterwards.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[1]
+BUDGET = {"first start": "<= 90 s", "peak memory": "<= 2 GiB", "disk": "<= 2 GiB", "next start": "<= 3 s"}  # PTB-XL 1-9
+CHILD = """
+import sys, time
+if __name__ == "__main__":
+    from ecggen.config import DataConfig, RunConfig
+    from ecggen.data.pipeline import ECGDataset
+    source, root, cache, workers = sys.argv[1:]
+    data = DataConfig(source=source, root=root or None, cache=cache, workers=int(workers))
+    begin = time.perf_counter()
+    dataset = ECGDataset(RunConfig(data=data), "all")
+    print(time.perf_counter() - begin, len(dataset), len(dataset.store.rejected))
+"""
+
+
+def main() -> None:
+    """Parses, measures twice, prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="ptbxl", help="layout of the recordings")
+    parser.add_argument("--data-root", default="", help="their folder")
+    parser.add_argument("--workers", default="0", help="processes, 0 = one a core")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "start.py"
+        script.write_text(CHILD, encoding="utf-8")
+        cache = Path(folder) / "cache"
+        command = [sys.executable, str(script), args.data, args.data_root, str(cache), args.workers]
+        first, memory = run(command)
+        following, _ = run(command)
+        disk = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
+    rows = {
+        "first start": f"{float(first[0]):.1f} s",
+        "peak memory": f"{memory / 2**30:.2f} GiB",
+        "disk": f"{disk / 2**30:.2f} GiB",
+        "next start": f"{float(following[0]):.2f} s",
+    }
+    print(f"{args.data}: {first[1]} windows, {first[2]} left out; imports are not counted, memory is of all processes")
+    print("| | measured | PTB-XL folds 1-9, two cores |\n|---|---|---|")
+    for name, value in rows.items():
+        print(f"| {name} | {value} | {BUDGET[name]} |")
+
+
+def run(command: list[str]) -> tuple[list[str], int]:
+    """The words that a command prints, and the peak over time of the resident bytes of it and its children."""
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    peak = 0
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.2):
+            peak = max(peak, family_memory(process.pid))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    begin = time.perf_counter()
+    output = process.communicate()[0]
+    done.set()
+    watcher.join()
+    if process.returncode:
+        sys.exit(f"failed after {time.perf_counter() - begin:.0f} s")
+    return output.split(), peak
+
+
+def family_memory(pid: int) -> int:
+    """Private and shared memory of a process and its descendants from Linux's /proc, shared pages counted once each."""
+    total = 0
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            total += sum(family_memory(int(child)) for child in children.read_text(encoding="utf-8").split())
+    except (OSError, ValueError):
+        pass
+    return total
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The evaluation card on screen: what `metrics.json` says, as tables."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+SHOWN = (("r", "{:.3f}"), ("r2", "{:.3f}"), ("rmse", "{:.3f}"), ("snr", "{:.1f}"), ("sd_ratio", "{:.2f}"), ("slope", "{:.2f}"))
+HEADERS = ("r", "R2", "RMSE mV", "SNR dB", "sd ratio", "slope")
+
+
+def print_card(card: dict[str, Any], console: Console | None = None) -> None:
+    """Print an evaluation card as `runs.evaluate` makes it."""
+    console = console or Console(width=132)
+    kind = {"val": "validation figures: this split also chose the checkpoint", "test": "test figures"}
+    console.print(
+        f"[bold]{card['runid'] or 'run'}[/bold], {card['data']}, split {card['split']} "
+        f"({kind.get(card['split'], 'training figures')}), {card['records']} records"
+    )
+    console.print(_reconstruction_table(card["reconstruction"]))
+    for table in filter(None, (_probe_table(card.get("probe")), _state_table(card))):
+        console.print(table)
+
+
+def _reconstruction_table(reconstruction: dict[str, Any]) -> Table:
+    table = Table(title="Reconstruction of hidden leads, every beat against its own chunk's W", title_justify="left")
+    table.add_column("shown -> judged")
+    table.add_column("who")
+    table.add_column("r [95 % interval]", justify="right")
+    for header in HEADERS[1:]:
+        table.add_column(header, justify="right")
+    for name, entry in reconstruction.items():
+        if not entry["records"]:
+            table.add_row(name, entry["reason"])
+            continue
+        judged = "all" if len(entry["scored"]) == 12 else ", ".join(entry["scored"])
+        label = f"{name} -> {judged}"
+        for rival, figures in entry["rivals"].items():
+            low, high = figures["r"]["interval"]
+            cells = [form.format(figures[key]["value"]) for key, form in SHOWN]
+            bold = "bold" if rival == "model" else ""
+            table.add_row(label, rival, f"{cells[0]} [{low:.3f}, {high:.3f}]", *cells[1:], style=bold)
+            label = ""
+        table.add_section()
+    return table
+
+
+def _probe_table(probe: dict[str, Any] | None) -> Table | None:
+    if probe is None:
+        return None
+    low, high = probe["interval"]
+    table = Table(title=f"{probe['kind']} head on frozen W ({probe['penalty']})", title_justify="left")
+    table.add_column("macro AUROC [95 % interval]")
+    table.add_column("accuracy")
+    for name in probe["per_class"]:
+        table.add_column(name, justify="right")
+    table.add_column("records", justify="right")
+    table.add_column("without label", justify="right")
+    each = [f"{value:.3f}" for value in probe["per_class"].values()]
+    table.add_row(
+        f"{probe['auroc']:.3f} [{low:.3f}, {high:.3f}]",
+        f"{probe['accuracy']:.3f}",
+        *each,
+        str(probe["records"]),
+        str(probe["unlabelled"]),
+    )
+    return table
+
+
+def _state_table(card: dict[str, Any]) -> Table:
+    table = Table(title="State", title_justify="left")
+    table.add_column("what")
+    table.add_column("figure")
+    state = card["state"]
+    table.add_row("directions of W in use", f"{state['rank']} of {state['size']} over {state['records']} records")
+    twelve = card["reconstruction"].get("all twelve", {})
+    if twelve.get("records"):
+        table.add_row("residual's share of the rendered energy", f"{twelve['residual_share']:.3f}")
+        fallback = f"{twelve['fallback']} of {twelve['records']} records"
+        table.add_row("no beats found, equal windows instead", fallback)
+    if card.get("source") is not None:
+        table.add_row("rendered source against the true one, r", f"{card['source']['r']:.3f}")
+    rejected = card["rejected"]
+    table.add_row("records left out", f"{rejected['count']}" + (f" (most: {rejected['most']})" if rejected["count"] else ""))
+    return table

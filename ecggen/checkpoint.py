@@ -1,0 +1,102 @@
+"""Models and training states on disk: atomic, and nothing in them is ever run.
+
+A model is one safetensors file; its header holds the model block of the settings and what its head reads, so that it
+loads without any YAML. The state of an unfinished training is a torch file that is only ever loaded as plain tensors
+and numbers (`weights_only`).
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ecggen.atomic import whole_file
+from ecggen.config import ModelConfig
+from ecggen.configfile import from_dict
+from ecggen.errors import UserError
+from ecggen.models.ecggen import ECGGenModel
+from ecggen.models.heads import HEAD_KINDS
+
+FORMAT = "ecggen-model-1"
+MODEL_FILE = "model.safetensors"
+TRAINING_FILE = "training.pt"
+
+
+def save_model(path: Path, model: ECGGenModel) -> None:
+    """Write a model and its head, if it has one, to `path`; the file appears whole or not at all."""
+    kinds = {cls: kind for kind, cls in HEAD_KINDS.items()}
+    head = None
+    if model.head is not None:
+        kind = kinds[type(model.head)]  # type: ignore[index]
+        head = {"kind": kind, "classes": list(model.classes), "multi_label": model.multi_label}
+    header = {"format": FORMAT, "model": json.dumps(asdict(model.cfg)), "head": json.dumps(head)}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, metadata=header)
+
+
+def load_model(path: Path, device: str = "cpu") -> ECGGenModel:
+    """Read a model written by `save_model`, ready to encode.
+
+    Raises UserError, in one line, where the file is missing, damaged, of another kind or of another shape.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: expected a model file, got none; train one with main.py or check the folder")
+    try:
+        with safe_open(path, framework="pt", device=device) as stream:
+            header = stream.metadata() or {}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  not a mapping
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: expected a whole model file, got a damaged one ({error}); train it again") from None
+    if header.get("format") != FORMAT:
+        raise UserError(
+            f"{path}: expected format {FORMAT}, got {header.get('format', 'none')}; save it with this version of ecggen"
+        )
+    model = _build(path, header).to(device)
+    _fill(path, model, tensors)
+    return model.eval()
+
+
+def _build(path: Path, header: dict[str, str]) -> ECGGenModel:
+    try:
+        cfg: ModelConfig = from_dict({"model": json.loads(header["model"])}).model
+        head = json.loads(header["head"])
+        model = ECGGenModel(cfg)
+        if head is not None:
+            model.attach_head(str(head["kind"]), [str(name) for name in head["classes"]], bool(head["multi_label"]))
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: expected a model block in its header, got {error!r}; train it again") from None
+    return model
+
+
+def _fill(path: Path, model: ECGGenModel, tensors: dict[str, torch.Tensor]) -> None:
+    own = model.state_dict()
+    for name in sorted(own.keys() | tensors.keys()):
+        want = tuple(own[name].shape) if name in own else "nothing"
+        got = tuple(tensors[name].shape) if name in tensors else "nothing"
+        if want != got:
+            raise UserError(f"{path}: expected {name} {want} as its settings say, got {got}; the file was altered, train it again")
+    model.load_state_dict(tensors)
+
+
+def save_training(folder: Path, state: dict[str, Any]) -> None:
+    """Write the state of an unfinished training into `folder`, atomically."""
+    with whole_file(folder / TRAINING_FILE) as temporary:
+        torch.save(state, temporary)
+
+
+def load_training(folder: Path) -> dict[str, Any] | None:
+    """The state written by `save_training`, or None where there is none. Raises UserError for a damaged file."""
+    path = folder / TRAINING_FILE
+    if not path.is_file():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file, and no common one
+        reason = str(error).splitlines()[0][:120]
+        raise UserError(f"{path}: expected a training state, got a damaged file ({reason}); train anew with --force") from None
+    return state

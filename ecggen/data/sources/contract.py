@@ -1,0 +1,95 @@
+"""What every source of recordings offers, so that a new layout is one more class and nothing above it changes.
+
+A source lists its records without reading a signal (`entries`), reads one record when asked (`read`), and tells whether
+anything it reads from has changed (`fingerprint`). A long record comes in blocks that overlap by a margin: the
+zero-phase filter needs context on both sides, and the whole of a 24 h record need not fit in memory. `Span` says which
+windows a block is responsible for; a recording without one is read whole.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ecggen.data.recording import Recording
+
+BLOCK_SECONDS = 600.0  # length of a block of a long record, margins apart
+MARGIN_SECONDS = 5.0  # context on both sides of a block; the slowest mode of the filter has decayed by e^-14 after it
+
+
+class UnreadableError(Exception):
+    """A record that cannot be read. The message is the one-line reason that `rejected.csv` lists."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record of a source as its index knows it; no signal has been read.
+
+    Attributes:
+        id: unique within the source.
+        location: what the source's `read` needs to find the record; for files the path below the root, no suffix.
+        patient, fold, labels: as in `Recording`; `labels` stays None where only the signal file knows them.
+    """
+
+    id: str
+    location: str
+    patient: str | None = None
+    fold: int | None = None
+    labels: tuple[str, ...] | None = None
+
+
+class Source(Protocol):
+    """A layout of recordings. Instances are sent to worker processes, so they hold settings and no open files."""
+
+    def entries(self) -> list[Entry]:
+        """All records, in a fixed order. Raises UserError where the folder is not of this layout."""
+        ...
+
+    def read(self, entry: Entry) -> Iterator[Recording]:
+        """The record, in one piece or in blocks (`extra["span"]`). Raises UnreadableError with a one-line reason."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Changes whenever files or settings change what the source yields; cheap, no signal is read."""
+        ...
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a block lies in its record, in samples of the record, and the windows [first, last) that it delivers."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+    total: int  # samples of the whole record
+    windows: int  # windows of the whole record
+
+
+def window_count(total: int, fs: float, seconds: float) -> int:
+    """Complete windows of `seconds` in `total` samples at `fs` Hz; half a sample short still counts as complete."""
+    return int((total + 0.5) / (seconds * fs))
+
+
+def spans(total: int, fs: float, seconds: float) -> list[Span]:
+    """The blocks in which a record of `total` samples is read; a record that fits in one block is read whole."""
+    windows = window_count(total, fs, seconds)
+    if total <= (BLOCK_SECONDS + 2 * MARGIN_SECONDS) * fs or windows == 0:
+        return [Span(0, total, 0, windows, total, windows)]
+    step = max(1, int(BLOCK_SECONDS / seconds))
+    blocks = []
+    for first in range(0, windows, step):
+        last = min(first + step, windows)
+        start = max(0, round((first * seconds - MARGIN_SECONDS) * fs))
+        stop = min(total, round((last * seconds + MARGIN_SECONDS) * fs))
+        blocks.append(Span(start, stop, first, last, total, windows))
+    return blocks
+
+
+def span_of(recording: Recording, seconds: float) -> Span:
+    """The span that a recording carries, or that of a record read whole."""
+    carried: Any = recording.extra.get("span")
+    if isinstance(carried, Span):
+        return carried
+    total = recording.signal.shape[1]
+    windows = window_count(total, recording.fs, seconds)
+    return Span(0, total, 0, windows, total, windows)

@@ -1,0 +1,163 @@
+"""`ECGTokenizer`: a record becomes beat tokens, one a beat and lead.
+
+Tokens are indexed by beat, not by time: the model never asks what comes next, only what each picture says about the one
+heart behind all of them. No phase map and no warp; a beat is cut, brought to a common length and flattened.
+
+Letters: B records, L leads, T samples, N beats, T' = beat_len, d token width.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ecggen.config import TokenizerConfig
+from ecggen.data.beats import Segmentation, Span, cut_beats, pad_spans, segment
+from ecggen.data.rpeaks import detect_r_peaks
+
+# Band-passed ECG has a standard deviation near 0.2 mV; tokens see it in that unit so that they start at order one.
+AMPLITUDE_UNIT = 0.2
+CONV_CHANNELS = 16
+CONV_KERNEL = 7
+CONV_STRIDE = 2
+
+
+class ConvToken(nn.Module):
+    """A small Conv1d encoder of one beat of one lead: [M, T'] -> [M, d]."""
+
+    def __init__(self, beat_len: int, width: int) -> None:
+        super().__init__()
+        pad = CONV_KERNEL // 2
+        self.body = nn.Sequential(
+            nn.Conv1d(1, CONV_CHANNELS, CONV_KERNEL, stride=CONV_STRIDE, padding=pad),
+            nn.GELU(),
+            nn.Conv1d(CONV_CHANNELS, CONV_CHANNELS, CONV_KERNEL, stride=CONV_STRIDE, padding=pad),
+            nn.GELU(),
+            nn.Flatten(),
+        )
+        samples = -(-(-(-beat_len // CONV_STRIDE)) // CONV_STRIDE)
+        self.out = nn.Linear(CONV_CHANNELS * samples, width)
+
+    def forward(self, beats: Tensor) -> Tensor:
+        """beats [M, T'] -> tokens [M, d]."""
+        assert beats.ndim == 2, f"beats: expected [M, T'], got {tuple(beats.shape)}"
+        out: Tensor = self.out(self.body(beats.unsqueeze(1)))
+        return out
+
+
+class ECGTokenizer(nn.Module):
+    """Beat-wise tokenizer.
+
+    Role: first step of estimation; says what one picture of the heart is (a beat of a lead) and nothing about order.
+    Input: `ecg` [B, L, T] in mV at `fs`; `lead_mask` [B, L] bool, True = shown; optional `boundaries`.
+    Output: `X` [B, L, N, d] tokens (zero for hidden leads and padded beats) and `meta`, see `cut`.
+    """
+
+    def __init__(self, cfg: TokenizerConfig, fs: float) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.fs = fs
+        self.embed: nn.Module = (
+            nn.Linear(cfg.beat_len, cfg.width) if cfg.token == "linear" else ConvToken(cfg.beat_len, cfg.width)
+        )
+
+    def boundaries_from_peaks(self, peaks: Sequence[Tensor], n_samples: int) -> list[list[Span]]:
+        """Beat windows from R peaks known beforehand (`rr`), or equidistant ones (`equal`)."""
+        return [self._segment(p, n_samples).spans for p in peaks]
+
+    def _segment(self, peaks: Tensor | None, n_samples: int) -> Segmentation:
+        given = peaks if self.cfg.segmentation == "rr" else None
+        return segment(given, n_samples, self.cfg.beat_len, self.cfg.before)
+
+    def find_boundaries(self, ecg: Tensor, lead_mask: Tensor) -> dict[str, Any]:
+        """Beat windows from the shown leads alone, so that a hidden lead leaks nothing, not even where its beats are.
+
+        Returns:
+            `beat_boundaries` list of B lists of (start, end); `left_out` [B] beats whose window left the record;
+            `fallback` [B] bool, True where fewer than two beats were found and `equal` windows were taken.
+        """
+        b, _, t = ecg.shape
+        if self.cfg.segmentation == "rr":
+            peaks: list[Any] = [p.cpu() for p in detect_r_peaks(ecg, lead_mask, self.fs)]
+        else:
+            peaks = [None] * b
+        parts = [self._segment(p, t) for p in peaks]
+        return {
+            "beat_boundaries": [p.spans for p in parts],
+            "left_out": torch.tensor([p.left_out for p in parts]),
+            "fallback": torch.tensor([p.fallback for p in parts]),
+        }
+
+    def forward(
+        self,
+        ecg: Tensor,
+        lead_mask: Tensor | None = None,
+        boundaries: Sequence[Sequence[Span]] | None = None,
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Cut, interpolate and embed the beats of a batch: X [B, L, N, d] and meta. Arguments and meta as in `cut`."""
+        meta = self.cut(ecg, lead_mask, boundaries)
+        shown = meta["lead_mask"][:, :, None] & meta["beat_mask"][:, None, :]
+        return self._embed_shown(meta["beats"], shown), meta
+
+    def cut(
+        self,
+        ecg: Tensor,
+        lead_mask: Tensor | None = None,
+        boundaries: Sequence[Sequence[Span]] | None = None,
+    ) -> dict[str, Any]:
+        """Find the beats of a batch, or take those given, and bring each to `beat_len` samples.
+
+        Args:
+            ecg: [B, L, T] mV; what hidden leads hold is never looked at.
+            lead_mask: [B, L] bool, True = shown; None = all shown.
+            boundaries: beat windows known beforehand; None finds them on the shown leads.
+
+        Returns:
+            meta with `beats` [B, L, N, T'] mV of *all* leads on the same windows (the targets), `beat_mask` [B, N]
+            bool, `beat_intervals` [B, N] s (0 where padded), `beat_boundaries`, `beat_len`, `lead_mask` [B, L],
+            `coverage` [B] share of the record inside windows, and, where beats were looked for, `left_out` [B] and
+            `fallback` [B].
+
+        Raises:
+            AssertionError: for shapes that do not fit, or a record too short for a single window.
+        """
+        assert ecg.ndim == 3, f"ecg: expected [B, L, T], got {tuple(ecg.shape)}"
+        b, leads, t = ecg.shape
+        if lead_mask is None:
+            lead_mask = torch.ones(b, leads, dtype=torch.bool, device=ecg.device)
+        assert lead_mask.shape == (b, leads) and lead_mask.dtype == torch.bool, (
+            f"lead_mask: expected [{b}, {leads}] bool, got {tuple(lead_mask.shape)} {lead_mask.dtype}"
+        )
+        found = self.find_boundaries(ecg, lead_mask) if boundaries is None else {"beat_boundaries": boundaries}
+        spans = [list(record) for record in found["beat_boundaries"]]
+        assert len(spans) == b and all(spans), (
+            f"boundaries: expected at least one window in each of {b} records of {t} samples, "
+            f"got {[len(s) for s in spans][:8]}; a record needs {self.cfg.beat_len} samples or two beats"
+        )
+        starts, lengths, beat_mask = (x.to(ecg.device) for x in pad_spans(spans))
+        return {
+            **found,
+            "beats": cut_beats(ecg, starts, lengths, self.cfg.beat_len),
+            "beat_mask": beat_mask,
+            "beat_intervals": torch.where(beat_mask, lengths / self.fs, torch.zeros((), device=ecg.device)),
+            "beat_boundaries": spans,
+            "beat_len": self.cfg.beat_len,
+            "lead_mask": lead_mask,
+            "coverage": torch.tensor([_covered(s) / t for s in spans]),
+        }
+
+    def _embed_shown(self, beats: Tensor, shown: Tensor) -> Tensor:
+        # `where`, not a product: a hidden lead may hold NaN, and 0 * NaN is NaN.
+        clean = torch.where(shown[..., None], beats, torch.zeros((), device=beats.device)) / AMPLITUDE_UNIT
+        tokens = self.embed(clean.reshape(-1, self.cfg.beat_len)).reshape(*shown.shape, self.cfg.width)
+        return torch.where(shown[..., None], tokens, torch.zeros((), device=beats.device))
+
+
+def _covered(spans: Sequence[Span]) -> int:
+    """Samples that lie in at least one window; windows of an irregular rhythm may overlap."""
+    covered, reach = 0, 0
+    for start, end in spans:
+        covered += max(0, end - max(start, reach))
+        reach = max(reach, end)
+    return covered

@@ -1,0 +1,236 @@
+"""How good a heart state is: reconstruction, hidden leads, and what a linear probe reads from W.
+
+Every figure is over real beats, each against the rendering of its own chunk's W, never mean beat against mean beat.
+Judging a set of visible leads finds the beats on those leads alone, so that a hidden lead leaks nothing. Baselines see
+the same beats.
+
+Letters: R records, L leads, N beats, T' samples of a beat, D state size.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ecggen import metrics
+from ecggen.baselines import Baselines, fit_baselines
+from ecggen.config import RunConfig
+from ecggen.data.pipeline import ECGDataset
+from ecggen.leads import LEADS, LIMB_LEADS, lead_indices, scored_leads
+from ecggen.losses import rendered_beats
+from ecggen.models.ecggen import ECGGenModel
+
+VISIBLE_SETS: dict[str, tuple[str, ...]] = {
+    "all twelve": LEADS,
+    "I,II,V2": ("I", "II", "V2"),
+    "I,II,V3": ("I", "II", "V3"),
+    "I,II": ("I", "II"),
+    "I": ("I",),
+    "II": ("II",),
+    "six limb leads": LIMB_LEADS,
+}
+CHOOSING_SET = ("I", "II", "V2")
+BATCH = 64
+# W is read only where it moves: singular values below this share of the largest count as nothing.
+RANK_FLOOR = 1e-3
+
+
+@dataclass
+class Judged:
+    """What judging one visible set gathers, record by record.
+
+    Attributes:
+        sums: sums [R, L', 6] of each rival over the scored leads; `model` is ours.
+        beats, fallback: beats judged, and records in which no beats were found.
+        residual_energy, energy: of the rendering, summed.
+    """
+
+    scored: tuple[str, ...]
+    sums: dict[str, np.ndarray] = field(default_factory=dict)
+    beats: int = 0
+    fallback: int = 0
+    residual_energy: float = 0.0
+    energy: float = 0.0
+
+
+def evenly_spaced(records: int, limit: int | None) -> np.ndarray:
+    """At most `limit` of `records` indices, evenly spaced: the same ones every time."""
+    if limit is None or limit >= records:
+        return np.arange(records)
+    return np.unique(np.linspace(0, records - 1, limit).astype(int))
+
+
+def batches(dataset: ECGDataset, visible: tuple[str, ...], limit: int | None) -> Iterator[tuple[dict[str, Any], Tensor]]:
+    """Batches of the records that have at least one of the visible leads, with `shown` [B, L] bool."""
+    wanted = torch.zeros(len(LEADS), dtype=torch.bool)
+    wanted[lead_indices(visible)] = True
+    items = evenly_spaced(len(dataset), limit)
+    for at in range(0, len(items), BATCH):
+        batch = dataset.batch(items[at : at + BATCH])
+        shown = batch["lead_mask"] & wanted
+        usable = shown.any(1)
+        if usable.any():
+            kept = {
+                name: value[usable] if isinstance(value, Tensor) else [v for v, u in zip(value, usable) if u]
+                for name, value in batch.items()
+                if value is not None
+            }
+            yield kept, shown[usable]
+
+
+@torch.no_grad()
+def judge(
+    model: ECGGenModel,
+    dataset: ECGDataset,
+    visible: tuple[str, ...],
+    limit: int | None = None,
+    baselines: Baselines | None = None,
+) -> Judged:
+    """Render every beat from the visible leads and sum up how it fits, beside its rivals where `baselines` are given."""
+    scored = scored_leads(visible)
+    rows = lead_indices(scored)
+    device = model.projection.bias.device
+    judged = Judged(scored)
+    parts: dict[str, list[np.ndarray]] = {}
+    for batch, shown in batches(dataset, visible, limit):
+        out = model.forward_gen(batch["ecg"].to(device), shown.to(device))
+        beats = out["meta"]["beats"]
+        present = batch["lead_mask"].to(device)[:, :, None] & out["meta"]["beat_mask"][:, None]
+        rivals = {"model": rendered_beats(out, model.cfg.ttt.chunk_size)}
+        if baselines is not None:
+            rivals |= _rivals(model, out, beats, visible, baselines)
+        for name, rendered in rivals.items():
+            parts.setdefault(name, []).append(metrics.beat_sums(rendered[:, rows], beats[:, rows], present[:, rows]))
+        judged.beats += int(out["meta"]["beat_mask"].sum())
+        judged.fallback += int(out["meta"].get("fallback", torch.zeros(1)).sum())
+        judged.residual_energy += float(out["residual_seq"].double().square().sum())
+        judged.energy += float(out["E_hat_seq"].double().square().sum())
+    judged.sums = {name: np.concatenate(p) for name, p in parts.items()}
+    return judged
+
+
+def _rivals(
+    model: ECGGenModel, out: dict[str, Any], beats: Tensor, visible: tuple[str, ...], baselines: Baselines
+) -> dict[str, Tensor]:
+    """What the model has to beat on the same beats, and what it must lose when W is taken from it."""
+    clean = torch.nan_to_num(beats).cpu()
+    frozen = model.render(model.ttt.state.initial(1))["E_hat"]
+    other = model.render(out["W"].roll(1, dims=0))["E_hat"]
+    rivals = {
+        "mean beat": baselines.average(clean),
+        "W0 (no estimation)": frozen[:, :, None].expand_as(beats),
+        "W of another record": other[:, :, None].expand_as(beats),
+    }
+    if visible == LEADS:
+        rivals["PCA, 3 components (ceiling of rank 3)"] = baselines.principal(clean)
+    else:
+        rivals["linear regression"] = baselines.linear(clean, visible)
+    return {name: value.to(beats.device) for name, value in rivals.items()}
+
+
+def validate(
+    model: ECGGenModel, dataset: ECGDataset, records: int, device: torch.device | None = None
+) -> dict[str, float]:
+    """The figures that a training watches, on evenly spaced records of the validation split.
+
+    Returns:
+        `val_hidden_r`: mean r over the hidden precordials with I, II, V2 shown; `val_r`, `val_r2`: all twelve shown.
+        NaN where nothing can be judged (no records, no such leads).
+    """
+    model.eval()
+    figures = {}
+    for prefix, visible in (("hidden_", CHOOSING_SET), ("", LEADS)):
+        sums = judge(model, dataset, visible, records).sums.get("model") if len(dataset) else None
+        for name in ("r", "r2"):
+            value = math.nan if sums is None else float(metrics.METRICS[name](sums.sum(0)))
+            figures[f"val_{prefix}{name}"] = value
+    return figures
+
+
+def reconstruction_card(
+    model: ECGGenModel, dataset: ECGDataset, baselines: Baselines | None, resamples: int, limit: int | None = None
+) -> dict[str, Any]:
+    """Every visible set: our figures and each rival's, per lead too, with intervals, and ours against the regression."""
+    card: dict[str, Any] = {}
+    for name, visible in VISIBLE_SETS.items():
+        judged = judge(model, dataset, visible, limit, baselines)
+        if not judged.sums:
+            card[name] = {"records": 0, "reason": f"no record has one of {', '.join(visible)}"}
+            continue
+        entry: dict[str, Any] = {
+            "scored": list(judged.scored),
+            "records": len(judged.sums["model"]),
+            "beats": judged.beats,
+            "fallback": judged.fallback,
+            "residual_share": judged.residual_energy / max(judged.energy, 1e-12),
+            "rivals": {rival: metrics.summary(sums, resamples) for rival, sums in judged.sums.items()},
+            "per_lead": _per_lead(judged),
+        }
+        if "linear regression" in judged.sums:
+            entry["r_over_linear_regression"] = metrics.paired_interval(
+                judged.sums["model"], judged.sums["linear regression"], resamples
+            )
+        card[name] = entry
+    return card
+
+
+def _per_lead(judged: Judged) -> dict[str, dict[str, float]]:
+    """Every metric of the model, one lead at a time."""
+    pooled = judged.sums["model"].sum(0)
+    return {
+        lead: {name: float(metric(pooled[at : at + 1])) for name, metric in metrics.METRICS.items()}
+        for at, lead in enumerate(judged.scored)
+    }
+
+
+@torch.no_grad()
+def source_agreement(model: ECGGenModel, dataset: ECGDataset, limit: int | None = None) -> dict[str, Any] | None:
+    """Where the true source is known: r between it and V up to one fixed 3x3 map, least squares over all records.
+
+    V has no axes of its own: any invertible 3x3 map of it can be undone by the lead vectors. So one map, the same for
+    all records, is fitted before comparing.
+    """
+    if len(dataset) == 0 or "source" not in dataset.batch([0]):
+        return None
+    ours, truth = [], []
+    for batch, shown in batches(dataset, LEADS, limit):
+        out = model.forward_gen(batch["ecg"], shown)
+        spans = out["meta"]["beat_boundaries"]
+        true_beats = model.tokenizer.cut(batch["source"], boundaries=spans)["beats"].transpose(1, 2)
+        mask = out["meta"]["beat_mask"]
+        drawn = out["V_seq"].repeat_interleave(model.cfg.ttt.chunk_size, dim=1)[:, : mask.shape[1]]
+        ours.append(drawn[mask].transpose(0, 1).flatten(1))
+        truth.append(true_beats[mask].transpose(0, 1).flatten(1))
+    v, s = torch.cat(ours, 1).double(), torch.cat(truth, 1).double()
+    v, s = v - v.mean(1, keepdim=True), s - s.mean(1, keepdim=True)
+    fixed_map = torch.linalg.lstsq(v.T, s.T).solution.T
+    fitted = fixed_map @ v
+    r = (fitted * s).sum(1) / (fitted.norm(dim=1) * s.norm(dim=1))
+    return {"r": float(r.mean()), "r_axes": r.tolist(), "map": fixed_map.tolist(), "records": len(dataset)}
+
+
+def effective_rank(states: np.ndarray) -> int:
+    """How many directions W uses: singular values of the centred states [R, D] above RANK_FLOOR of the largest."""
+    values = np.linalg.svd(states - states.mean(0), compute_uv=False)
+    return int((values > RANK_FLOOR * values.max(initial=0)).sum())
+
+
+def judging_split(run: RunConfig) -> tuple[str, ECGDataset]:
+    """The split a run is judged on: `eval.split`, or with `auto` the test split where it has records, else val."""
+    if run.eval.split != "auto":
+        return run.eval.split, ECGDataset(run, run.eval.split)
+    test = ECGDataset(run, "test")
+    return ("test", test) if len(test) else ("val", ECGDataset(run, "val"))
+
+
+def training_baselines(model: ECGGenModel, run: RunConfig) -> Baselines | None:
+    """Baselines fitted on the run's training split; None where no training record has all twelve leads."""
+    try:
+        return fit_baselines(model.tokenizer, ECGDataset(run, "train"), run.eval.baseline_records)
+    except ValueError:
+        return None
+

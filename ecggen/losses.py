@@ -1,0 +1,95 @@
+"""The outer loss: the model's dict and the targets become named terms, and the terms one number.
+
+The target is always every lead that the recording has, also those that were hidden from the tokenizer: whatever W keeps
+must serve leads that were never seen.
+
+Letters: B records, L leads, N beats, C chunks, T' samples of a beat.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ecggen.config import LossConfig
+from ecggen.models.blocks import LeadProjection
+from ecggen.models.vcg import energy, loop_closure, smoothness
+
+# Floor of a lead's variance, mV^2: below it a lead holds nothing that could be explained.
+VARIANCE_FLOOR = 1e-4
+
+
+def rendered_beats(out: dict[str, Any], chunk_size: int) -> Tensor:
+    """The rendering that belongs to each beat, that of its own chunk's W: [B, L, N, T'] mV."""
+    n = out["meta"]["beat_mask"].shape[1]
+    per_beat = out["E_hat_seq"].repeat_interleave(chunk_size, dim=1)[:, :n]
+    return per_beat.transpose(1, 2)
+
+
+def reconstruction(rendered: Tensor, beats: Tensor, present: Tensor) -> Tensor:
+    """Unexplained share of the variance, averaged over leads: mean over l of SSE_l / SST_l.
+
+    Dividing by each lead's own variance in the batch lets a small lead count as much as a tall one, as r does.
+
+    Args:
+        rendered, beats: [B, L, N, T'] mV.
+        present: [B, L, N] bool, True = the recording has this lead and beat.
+
+    Returns:
+        a number, 0 = perfect, 1 = no better than each lead's mean.
+    """
+    assert rendered.shape == beats.shape, f"rendered: expected {tuple(beats.shape)}, got {tuple(rendered.shape)}"
+    assert present.shape == beats.shape[:3], f"present: expected {tuple(beats.shape[:3])}, got {tuple(present.shape)}"
+    zero = torch.zeros((), device=beats.device)
+    kept = present[..., None]
+    target = torch.where(kept, beats, zero)
+    samples = present.sum((0, 2)).clamp(min=1) * beats.shape[-1]
+    mean = target.sum((0, 2, 3)) / samples
+    variance = torch.where(kept, target - mean[:, None, None], zero).square().sum((0, 2, 3)) / samples
+    error = torch.where(kept, rendered - target, zero).square().sum((0, 2, 3)) / samples
+    seen = present.any(2).any(0)
+    share = error / variance.clamp(min=VARIANCE_FLOOR)
+    return torch.where(seen, share, zero).sum() / seen.sum().clamp(min=1)
+
+
+def state_path(w_seq: Tensor, w_start: Tensor, chunk_mask: Tensor) -> Tensor:
+    """Mean over records of sum_c ||W_c - W_{c-1}||^2, the first step from W0. [B, C, D], [D], [B, C] -> number."""
+    before = torch.cat([w_start.expand_as(w_seq[:, :1]), w_seq[:, :-1]], dim=1)
+    moved = (w_seq - before).square().sum(-1)
+    return torch.where(chunk_mask, moved, torch.zeros((), device=moved.device)).sum(1).mean()
+
+
+def loss_terms(
+    out: dict[str, Any], lead_present: Tensor, projection: LeadProjection, w_start: Tensor, chunk_size: int
+) -> dict[str, Tensor]:
+    """All terms of the outer loss, unweighted.
+
+    Args:
+        out: what `ECGGenModel.forward_gen` gave.
+        lead_present: [B, L] bool, the leads that the recordings have, shown or not.
+        projection: for the price of leaving nominal geometry.
+        w_start: W0 [D].
+        chunk_size: beats a chunk.
+    """
+    meta = out["meta"]
+    present = lead_present[:, :, None] & meta["beat_mask"][:, None, :]
+    real = out["chunk_mask"]
+    v = out["V_seq"][real]
+    return {
+        "reconstruction": reconstruction(rendered_beats(out, chunk_size), meta["beats"], present),
+        "smoothness": smoothness(v),
+        "energy": energy(v),
+        "loop_closure": loop_closure(v),
+        "state_path": state_path(out["W_seq"], w_start, real),
+        "residual": out["residual_seq"][real].square().mean() / out["E_hat_seq"][real].square().mean().clamp(min=1e-8),
+        "geometry": projection.deviation(),
+    }
+
+
+def total_loss(terms: dict[str, Tensor], weights: LossConfig) -> Tensor:
+    """The reconstruction and the other terms times their weights."""
+    total = terms["reconstruction"]
+    for name, term in terms.items():
+        if name != "reconstruction":
+            total = total + getattr(weights, name) * term
+    return total

@@ -1,0 +1,265 @@
+"""Estimation: W is found by gradient descent at test time (test-time training, TTT).
+
+W is a quasi-static state of an object. It does not move by itself: there is no transition function, no rollout, nothing
+of the future. It changes only because a new observation asks for a re-estimate, chunk of beats by chunk of beats, as in
+filtering:
+
+    W_c = argmin_W  proxy(W; tokens of chunk c) + lambda * ||W - W_{c-1}||^2,    W_0 = the learned prior W0
+
+`FastState` says what W *is* and how a token constrains it (the proxy); `TTTUpdater` does the estimation. Only W moves.
+The encoder, the proxy's maps and the renderer stand still; in training the inner steps are differentiable, so that the
+outer loss teaches them, W0 and the step sizes how to make estimation work.
+
+A hidden state of a recurrent network is whatever its update rule made of it. W is defined without any update rule, by
+what it has to explain; another solver of the same problem would find the same W.
+
+Letters: B records, L leads, N beats, C chunks, S beats a chunk, D state size, d encoder width.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ecggen.config import FastStateConfig, TTTConfig
+from ecggen.leads import LEADS
+
+N_LEADS = len(LEADS)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the tokens ask of W, computed once a record and cut into chunks.
+
+    Role: the observation side of the proxy; never depends on W.
+    Input: keys [B, L, M, k] how a token looks (None where the lead alone says it), values [B, L, M, v] what it sees.
+    Output: `chunk(start, stop)` gives the evidence of beats start..stop.
+    """
+
+    keys: Tensor | None
+    values: Tensor
+    present: Tensor  # [B, L, M] bool, True = shown lead and real beat
+
+    def chunk(self, start: int, stop: int) -> "Evidence":
+        """The evidence of beats start..stop, end exclusive."""
+        keys = None if self.keys is None else self.keys[:, :, start:stop]
+        return Evidence(keys, self.values[:, :, start:stop], self.present[:, :, start:stop])
+
+    def mean_over_present(self, error: Tensor) -> Tensor:
+        """error [B, L, M] -> [B]: the average over present tokens only, so that padding neither pulls nor dilutes."""
+        kept = torch.where(self.present, error, torch.zeros((), device=error.device))
+        return kept.sum((1, 2)) / self.present.sum((1, 2)).clamp(min=1)
+
+
+class FastState(nn.Module):
+    """What W is. The module holds slow weights only; W itself is a value, handed around and never changed in place.
+
+    Role: representation. Gives the prior W0 (the population heart) and the proxy by which a token constrains W.
+    Input: H [B, L, N, d] encoded tokens for `evidence`; W [B, D] for `proxy`.
+    Output: `initial` W [B, D]; `proxy` [B], how badly W explains a chunk.
+    """
+
+    size: int
+    prior: nn.Parameter
+
+    def initial(self, batch: int) -> Tensor:
+        """W0 for every record: [B, D]."""
+        return self.prior.expand(batch, self.size)
+
+    def evidence(self, h: Tensor, present: Tensor) -> Evidence:
+        """H [B, L, N, d], present [B, L, N] -> evidence."""
+        raise NotImplementedError("FastState: choose one of FAST_STATES; the base class has no proxy")
+
+    def proxy(self, w: Tensor, evidence: Evidence) -> Tensor:
+        """How badly W explains the evidence: W [B, D] -> [B]."""
+        raise NotImplementedError("FastState: choose one of FAST_STATES; the base class has no proxy")
+
+
+class VectorState(FastState):
+    """W is a point in R^D; each lead's token is decoded from it by that lead's own slow map.
+
+    Role: assumes that the heart is a low-dimensional point. Every lead sees it through its own window M_l, and
+        estimation is a filter: the proxy is quadratic in W.
+    Input: see FastState; values are the encoded tokens themselves.
+    Output: proxy [B] = mean over present tokens of ||M_l W + c_l - h||^2 / 2.
+    """
+
+    def __init__(self, cfg: FastStateConfig, width: int) -> None:
+        super().__init__()
+        self.size = cfg.size
+        self.prior = nn.Parameter(torch.randn(cfg.size) * 0.02)
+        decode = torch.empty(N_LEADS, width, cfg.size)
+        for lead in decode:
+            # Orthonormal rows: the proxy's curvature starts at one or below, so that steps of order one are stable.
+            nn.init.orthogonal_(lead)
+        self.decode = nn.Parameter(decode)
+        self.offset = nn.Parameter(torch.zeros(N_LEADS, width))
+
+    def evidence(self, h: Tensor, present: Tensor) -> Evidence:
+        """H [B, L, N, d] -> evidence whose values are h less the lead's offset."""
+        return Evidence(None, h - self.offset[:, None], present)
+
+    def proxy(self, w: Tensor, evidence: Evidence) -> Tensor:
+        """W [B, D] -> [B]."""
+        seen = (w @ self.decode.flatten(0, 1).mT).unflatten(1, self.offset.shape)
+        return evidence.mean_over_present(0.5 * (seen[:, :, None] - evidence.values).square().sum(-1))
+
+
+class MLPState(FastState):
+    """W is the weights of a small MLP, flattened: f_W(key(token)) should give value(token).
+
+    Role: assumes that the heart is a *function* from how one looks (key: lead and context) to what one sees (value).
+        More capacity a beat than a point, and a proxy that is not quadratic. A fixed MLP that maps a state vector would
+        not be this: here every record has an MLP of its own and its weights are the state.
+    Input: see FastState.
+    Output: proxy [B] = mean over present tokens of ||f_W(key) - value||^2 / 2.
+    """
+
+    def __init__(self, cfg: FastStateConfig, width: int) -> None:
+        super().__init__()
+        self.shapes = {
+            "weight_in": (cfg.hidden, cfg.key_width),
+            "bias_in": (cfg.hidden,),
+            "weight_out": (cfg.value_width, cfg.hidden),
+            "bias_out": (cfg.value_width,),
+        }
+        start = [
+            torch.randn(self.shapes["weight_in"]) / cfg.key_width**0.5,
+            torch.zeros(self.shapes["bias_in"]),
+            torch.randn(self.shapes["weight_out"]) / cfg.hidden**0.5,
+            torch.zeros(self.shapes["bias_out"]),
+        ]
+        self.prior = nn.Parameter(torch.cat([x.flatten() for x in start]))
+        self.size = self.prior.numel()
+        self.key = nn.Linear(width, cfg.key_width)
+        self.value = nn.Linear(width, cfg.value_width)
+
+    def unflatten(self, w: Tensor) -> dict[str, Tensor]:
+        """W [B, D] -> the MLP's weights by name, each [B, ...]."""
+        sizes = [torch.Size(s).numel() for s in self.shapes.values()]
+        parts = w.split(sizes, dim=1)
+        return {name: part.reshape(-1, *s) for (name, s), part in zip(self.shapes.items(), parts, strict=True)}
+
+    def function(self, w: Tensor, keys: Tensor) -> Tensor:
+        """f_W, the record's own MLP: W [B, D], keys [B, M, k] -> [B, M, v]."""
+        p = self.unflatten(w)
+        hidden = torch.nn.functional.gelu(torch.baddbmm(p["bias_in"][:, None], keys, p["weight_in"].mT))
+        return torch.baddbmm(p["bias_out"][:, None], hidden, p["weight_out"].mT)
+
+    def evidence(self, h: Tensor, present: Tensor) -> Evidence:
+        """H [B, L, N, d] -> evidence with keys [B, L, N, k] and values [B, L, N, v]."""
+        return Evidence(self.key(h), self.value(h), present)
+
+    def proxy(self, w: Tensor, evidence: Evidence) -> Tensor:
+        """W [B, D] -> [B]."""
+        assert evidence.keys is not None, "evidence: expected keys in `mlp` mode, got None"
+        b, leads, m, k = evidence.keys.shape
+        seen = self.function(w, evidence.keys.reshape(b, leads * m, k)).reshape(evidence.values.shape)
+        return evidence.mean_over_present(0.5 * (seen - evidence.values).square().sum(-1))
+
+
+FAST_STATES: dict[str, type[VectorState] | type[MLPState]] = {"vector": VectorState, "mlp": MLPState}
+
+
+def build_fast_state(cfg: FastStateConfig, width: int) -> VectorState | MLPState:
+    """The state of `cfg.mode` for encoder width d. Raises ValueError for a mode that is not in FAST_STATES."""
+    if cfg.mode not in FAST_STATES:
+        raise ValueError(f"model.fast_state.mode: expected one of {', '.join(FAST_STATES)}, got {cfg.mode!r}")
+    return FAST_STATES[cfg.mode](cfg, width)
+
+
+def proximal_step(w: Tensor, gradient: Tensor, step: Tensor, previous: Tensor, smoothness: float) -> Tensor:
+    """W <- (W - eta g + 2 eta lambda W_prev) / (1 + 2 eta lambda): gradient step on the proxy, exact step on the rest.
+
+    ||W - W_prev||^2 has no gradient where a chunk starts, at W = W_prev, and plain steps on it diverge once
+    eta * lambda > 1. Its proximal step is exact and stable for every lambda >= 0.
+
+    Args:
+        w, gradient, previous: [B, D].
+        step: [D] step sizes eta > 0.
+        smoothness: lambda.
+    """
+    pull = 2 * step * smoothness
+    return (w - step * gradient + pull * previous) / (1 + pull)
+
+
+class TTTUpdater(nn.Module):
+    """Estimates W from encoded tokens, chunk of beats by chunk of beats.
+
+    Role: estimation. Moves W and nothing else; step sizes are learned, one a step and dimension.
+    Input: H [B, L*N, d] (lead-major), lead_mask [B, L] and beat_mask [B, N] bool, True = present.
+    Output: dict with `W` [B, D] after the last chunk, `W_seq` [B, C, D] after each chunk, `proxy` [B, C] before each
+        chunk's first step (how badly the W of the chunks before explained this one).
+    """
+
+    def __init__(self, cfg: TTTConfig, state: VectorState | MLPState) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.state = state
+        raw = torch.full((cfg.inner_steps, state.size), cfg.step_size).expm1().log()
+        self.raw_step = nn.Parameter(raw)
+
+    def step_sizes(self) -> Tensor:
+        """Step sizes eta > 0: [inner_steps, D]."""
+        return nn.functional.softplus(self.raw_step)
+
+    def forward(self, h: Tensor, lead_mask: Tensor, beat_mask: Tensor) -> dict[str, Any]:
+        """H [B, L*N, d] -> W [B, D], W_seq [B, C, D], proxy [B, C].
+
+        Gradients flow through the inner steps where the caller has them enabled (training). Otherwise each step is
+        cut off; the inner gradient itself is always computed.
+        """
+        b, n = beat_mask.shape
+        assert h.ndim == 3 and h.shape[:2] == (b, N_LEADS * n), (
+            f"H: expected [{b}, {N_LEADS * n}, d] because N is {n}, got {tuple(h.shape)}"
+        )
+        assert lead_mask.shape == (b, N_LEADS), f"lead_mask: expected [{b}, {N_LEADS}], got {tuple(lead_mask.shape)}"
+        through = torch.is_grad_enabled()
+        present = lead_mask[:, :, None] & beat_mask[:, None, :]
+        evidence = self.state.evidence(h.reshape(b, N_LEADS, n, -1), present)
+        w = self.state.initial(b)
+        steps = self.step_sizes()
+        path, surprise = [], []
+        for start in range(0, n, self.cfg.chunk_size):
+            w, before = self._read_chunk(w, evidence.chunk(start, start + self.cfg.chunk_size), steps, through)
+            path.append(w)
+            surprise.append(before)
+        return {"W": w, "W_seq": torch.stack(path, 1), "proxy": torch.stack(surprise, 1)}
+
+    def _read_chunk(self, previous: Tensor, chunk: Evidence, steps: Tensor, through: bool) -> tuple[Tensor, Tensor]:
+        """Re-estimate W from one chunk; a chunk without a present token leaves it exactly as it was."""
+        w, first = previous, None
+        for step in steps:
+            gradient, value = self._proxy_gradient(w, chunk, through)
+            first = value if first is None else first
+            w = proximal_step(w, gradient, step, previous, self.cfg.state_smoothness)
+        seen = chunk.present.flatten(1).any(1, keepdim=True)
+        assert first is not None, "model.ttt.inner_steps: expected at least 1, got 0"
+        return torch.where(seen, w, previous), first.detach()
+
+    def _proxy_gradient(self, w: Tensor, chunk: Evidence, through: bool) -> tuple[Tensor, Tensor]:
+        # Records do not share W, so the gradient of the sum is each record's own gradient.
+        with torch.enable_grad():
+            at = w if through and w.requires_grad else w.detach().requires_grad_()
+            value = self.state.proxy(at, chunk)
+            (gradient,) = torch.autograd.grad(value.sum(), at, create_graph=through)
+        return (gradient if through else gradient.detach()), value
+
+
+def _shape_check() -> None:
+    """`python -m ecggen.models.ttt`: both modes on random tokens, shapes and movement printed."""
+    b, n, d = 3, 5, 32
+    h = torch.randn(b, N_LEADS * n, d)
+    leads, beats = torch.ones(b, N_LEADS, dtype=torch.bool), torch.ones(b, n, dtype=torch.bool)
+    for mode in FAST_STATES:
+        updater = TTTUpdater(TTTConfig(chunk_size=2), build_fast_state(FastStateConfig(mode=mode), d))
+        out = updater(h, leads, beats)
+        size = updater.state.size
+        assert out["W"].shape == (b, size) and out["W_seq"].shape == (b, 3, size)
+        moved = (out["W_seq"][:, 0] - updater.state.initial(b)).norm(dim=1).mean()
+        print(f"{mode}: H {tuple(h.shape)} -> W {tuple(out['W'].shape)}, W_seq {tuple(out['W_seq'].shape)}, moved {moved:.3f}")
+
+
+if __name__ == "__main__":
+    _shape_check()

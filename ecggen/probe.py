@@ -1,0 +1,220 @@
+"""What a simple reader finds in W: heads fitted on frozen states, and how well they classify.
+
+The states are computed once; nothing of the model moves. The strength of the penalty is chosen on the validation split.
+
+Letters: R records, D state size, Y classes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from ecggen.data.pipeline import NO_CLASS, ECGDataset
+from ecggen.errors import UserError
+from ecggen.eval import BATCH, evenly_spaced
+from ecggen.metrics import interval
+from ecggen.models.ecggen import ECGGenModel
+from ecggen.models.heads import HEAD_KINDS
+
+PENALTIES = (0.001, 0.01, 0.1, 1.0)  # inverse strength C of the logistic regression
+LBFGS_STEPS = 500
+MLP_EPOCHS, MLP_BATCH, MLP_LR, MLP_DECAYS = 30, 256, 1e-3, (1e-3, 1e-1)
+
+
+@dataclass(frozen=True)
+class States:
+    """Frozen states of a split and their labels.
+
+    Attributes:
+        w: [R, D] after the last chunk.
+        w_mean: [R, D] mean of W_seq over the chunks.
+        targets: [R, Y] 0 or 1; records without a label are not in here.
+        unlabelled: how many were left out for that.
+    """
+
+    w: np.ndarray
+    w_mean: np.ndarray
+    targets: np.ndarray
+    unlabelled: int
+
+
+@torch.no_grad()
+def encode_states(model: ECGGenModel, dataset: ECGDataset, limit: int | None = None) -> States:
+    """W of the records of a split with all their leads shown, evenly spaced if there are more than `limit`."""
+    w, mean, targets, unlabelled = [], [], [], 0
+    items = evenly_spaced(len(dataset), limit)
+    device = model.projection.bias.device
+    for at in range(0, len(items), BATCH):
+        batch = dataset.batch(items[at : at + BATCH])
+        boundaries = model.tokenizer.boundaries_from_peaks(batch["r_peaks"], batch["ecg"].shape[-1])
+        out = model.estimate(batch["ecg"].to(device), batch["lead_mask"].to(device), boundaries)
+        hot = multi_hot(batch["label"], len(dataset.classes))
+        labelled = ~hot.isnan().any(1)
+        real = out["chunk_mask"][..., None]
+        pooled = torch.where(real, out["W_seq"], 0).sum(1) / real.sum(1)
+        w.append(out["W"].cpu()[labelled])
+        mean.append(pooled.cpu()[labelled])
+        targets.append(hot[labelled])
+        unlabelled += int((~labelled).sum())
+    if not w:
+        empty = np.zeros((0, model.state_size), np.float32)
+        return States(empty, empty, np.zeros((0, len(dataset.classes))), 0)
+    return States(torch.cat(w).numpy(), torch.cat(mean).numpy(), torch.cat(targets).numpy(), unlabelled)
+
+
+def multi_hot(label: Tensor, classes: int) -> Tensor:
+    """Labels as the dataset gives them, [R] class numbers or [R, Y] multi-hot -> [R, Y] float, NaN where unlabelled."""
+    if label.ndim == 2:
+        return label.float()
+    hot = nn.functional.one_hot(label.clamp(min=0), classes).float()
+    return torch.where((label == NO_CLASS)[:, None], torch.nan, hot)
+
+
+def macro_auroc(targets: np.ndarray, scores: np.ndarray) -> tuple[float, dict[int, float]]:
+    """Mean area under the ROC curve over the classes that have both outcomes, and each class's own. [R, Y] both.
+
+    NaN and {} where no class has both.
+    """
+    each = {}
+    for y in range(targets.shape[1]):
+        if 0 < targets[:, y].sum() < len(targets):
+            each[y] = float(roc_auc_score(targets[:, y], scores[:, y]))
+    return (float(np.mean(list(each.values()))) if each else float("nan")), each
+
+
+def accuracy(targets: np.ndarray, scores: np.ndarray, multi_label: bool) -> float:
+    """Share of right answers: the top class, or with several labels a record every yes and no at logit 0."""
+    if multi_label:
+        return float(((scores > 0) == (targets > 0.5)).mean())
+    return float((scores.argmax(1) == targets.argmax(1)).mean())
+
+
+def _logistic(x: np.ndarray, targets: np.ndarray, multi_label: bool, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """Weights [Y, D] and offsets [Y] of logistic regression: one a class, or one multinomial."""
+    count = targets.shape[1]
+    weight, offset = np.zeros((count, x.shape[1])), np.full(count, -10.0)
+    if multi_label:
+        for y in range(count):
+            if 0 < targets[:, y].sum() < len(targets):
+                fitted = LogisticRegression(C=penalty, max_iter=LBFGS_STEPS).fit(x, targets[:, y])
+                weight[y], offset[y] = fitted.coef_[0], fitted.intercept_[0]
+        return weight, offset
+    fitted = LogisticRegression(C=penalty, max_iter=LBFGS_STEPS).fit(x, targets.argmax(1))
+    known = fitted.classes_
+    if len(known) == 2:
+        # One weight vector for two classes: half of it for one, half against the other.
+        weight[known], offset[known] = np.stack([-fitted.coef_[0], fitted.coef_[0]]) / 2, 0
+        offset[known] = np.array([-fitted.intercept_[0], fitted.intercept_[0]]) / 2
+    else:
+        weight[known], offset[known] = fitted.coef_, fitted.intercept_
+    return weight, offset
+
+
+def _scores(head: nn.Module, x: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        scores: np.ndarray = head(torch.from_numpy(x).float()).double().numpy()
+    return scores
+
+
+def _linear_candidates(x: np.ndarray, targets: np.ndarray, multi_label: bool) -> dict[str, nn.Module]:
+    candidates: dict[str, nn.Module] = {}
+    for penalty in PENALTIES:
+        weight, offset = _logistic(x, targets, multi_label, penalty)
+        head = HEAD_KINDS["linear"](x.shape[1], targets.shape[1])
+        head.linear.weight.data = torch.from_numpy(weight).float()  # type: ignore[union-attr]
+        head.linear.bias.data = torch.from_numpy(offset).float()  # type: ignore[union-attr]
+        candidates[f"C={penalty:g}"] = head
+    return candidates
+
+
+def _mlp_candidates(x: np.ndarray, targets: np.ndarray, multi_label: bool, seed: int) -> dict[str, nn.Module]:
+    candidates: dict[str, nn.Module] = {}
+    data, goal = torch.from_numpy(x).float(), torch.from_numpy(targets).float()
+    for decay in MLP_DECAYS:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            head = HEAD_KINDS["mlp"](x.shape[1], targets.shape[1])
+            optimizer = torch.optim.AdamW(head.parameters(), lr=MLP_LR, weight_decay=decay)
+            for _ in range(MLP_EPOCHS):
+                for rows in torch.randperm(len(data)).split(MLP_BATCH):
+                    logits = head(data[rows])
+                    if multi_label:
+                        loss = nn.functional.binary_cross_entropy_with_logits(logits, goal[rows])
+                    else:
+                        loss = nn.functional.cross_entropy(logits, goal[rows])
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+        candidates[f"decay={decay:g}"] = head
+    return candidates
+
+
+def _fold_in(head: nn.Module, mean: np.ndarray, scale: np.ndarray) -> nn.Module:
+    """Move the standardisation (w - mean) / scale into the head's first linear map, so that it reads W itself."""
+    first = next(m for m in head.modules() if isinstance(m, nn.Linear))
+    weight = first.weight.data.double() / torch.from_numpy(scale)
+    first.bias.data = (first.bias.data.double() - weight @ torch.from_numpy(mean)).float()
+    first.weight.data = weight.float()
+    return head
+
+
+def fit_head(
+    kind: str, x: np.ndarray, targets: np.ndarray, val_x: np.ndarray, val_targets: np.ndarray, multi_label: bool, seed: int = 0
+) -> tuple[nn.Module, str]:
+    """Fit a head on frozen states, its penalty chosen on the validation split by macro AUROC.
+
+    Args:
+        kind: one of HEAD_KINDS.
+        x, val_x: [R, D] states.
+        targets, val_targets: [R, Y] 0 or 1.
+        multi_label: several labels a record.
+        seed: of the small MLP.
+
+    Returns:
+        the head, reading W as it is, and the chosen penalty in words.
+
+    Raises:
+        UserError: where the training records show fewer than two outcomes.
+    """
+    if len(x) == 0 or not any(0 < targets[:, y].sum() < len(targets) for y in range(targets.shape[1])):
+        raise UserError(
+            f"head: expected training labels of at least two kinds, got {len(x)} labelled records of one kind; "
+            "set train.head=none or read another data.task"
+        )
+    mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64) + 1e-8
+    standard, val_standard = (x - mean) / scale, (val_x - mean) / scale
+    if kind == "linear":
+        candidates = _linear_candidates(standard, targets, multi_label)
+    else:
+        candidates = _mlp_candidates(standard, targets, multi_label, seed)
+
+    def quality(name: str) -> float:
+        value = macro_auroc(val_targets, _scores(candidates[name], val_standard))[0] if len(val_x) else 0.0
+        return -1.0 if np.isnan(value) else value
+
+    chosen = max(candidates, key=quality)
+    return _fold_in(candidates[chosen], mean, scale), chosen
+
+
+def probe_card(head: nn.Module, states: States, classes: tuple[str, ...], multi_label: bool, resamples: int) -> dict[str, Any]:
+    """Macro AUROC and accuracy of a head on a judged split, with a 95 % bootstrap interval over records."""
+    scores = _scores(head, states.w)
+    auroc, each = macro_auroc(states.targets, scores)
+    rng = np.random.default_rng(0)
+    boot = []
+    for _ in range(min(resamples, 200)):  # a ranking a class and resample: 200 settle the interval's second digit
+        rows = rng.integers(0, len(scores), len(scores))
+        boot.append(macro_auroc(states.targets[rows], scores[rows])[0])
+    return {
+        "auroc": auroc,
+        "interval": interval(np.array(boot)),
+        "per_class": {classes[y]: value for y, value in each.items()},
+        "accuracy": accuracy(states.targets, scores, multi_label),
+        "records": len(scores),
+        "unlabelled": states.unlabelled,
+    }

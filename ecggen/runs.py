@@ -1,0 +1,254 @@
+"""One run from settings to a finished result folder: train, fit the head, judge, draw, mark as done.
+
+    results/<runid>_step<N>/   config.yaml  model.safetensors  metrics.json  history.csv  rejected.csv  record.png
+                               run_info.json  DONE
+"""
+
+import csv
+import json
+import math
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ecggen import __version__
+from ecggen.atomic import whole_file, write_text
+from ecggen.checkpoint import MODEL_FILE, TRAINING_FILE, load_model, save_model
+from ecggen.config import RunConfig
+from ecggen.configfile import dump_yaml, load_run_config
+from ecggen.data.pipeline import ECGDataset
+from ecggen.eval import (
+    CHOOSING_SET,
+    effective_rank,
+    judging_split,
+    reconstruction_card,
+    source_agreement,
+    training_baselines,
+)
+from ecggen.models.ecggen import ECGGenModel
+from ecggen.plots import record_figure
+from ecggen.probe import encode_states, fit_head, probe_card
+from ecggen.runid import run_hash
+from ecggen.stepfolder import claim_folder
+from ecggen.train import Report, resolve_device, resolve_threads, train
+from ecggen.errors import UserError
+
+CONFIG_FILE, METRICS_FILE, HISTORY_FILE, FIGURE_FILE = "config.yaml", "metrics.json", "history.csv", "record.png"
+REJECTED_FILE, INFO_FILE = "rejected.csv", "run_info.json"
+RANK_RECORDS = 256
+Say = Callable[[str], None]
+
+
+def run_and_keep(
+    run: RunConfig,
+    runid: str,
+    results: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    quiet: bool = False,
+    say: Say = print,
+    report: Report | None = None,
+) -> Path:
+    """Train a run and leave its finished folder, or reuse the finished folder of an equal run.
+
+    Args:
+        run: all settings.
+        runid: `m#s#k#` of these settings.
+        results: folder of the result folders.
+        resume: carry on an unfinished equal run.
+        force: begin anew in the folder of an equal run.
+        quiet: no progress bar.
+        say: gets lines for the user.
+        report: as for `train`.
+
+    Returns:
+        the folder.
+
+    Raises:
+        UserError: another process writes the folder, an unfinished equal run is there and neither `resume` nor `force`
+            was asked for, or what `train` raises.
+    """
+    with claim_folder(results, runid, run.train.steps, run_hash(run), force) as claim:
+        if claim.note:
+            say(claim.note)
+        if claim.state == "reuse":
+            return claim.folder
+        if claim.state == "resume" and not resume:
+            raise UserError(
+                f"{claim.folder}: expected a free or finished folder, got an unfinished run of these settings; "
+                "carry it on with --resume or begin anew with --force"
+            )
+        run = _settings_on_disk(run, claim.folder, claim.state == "resume")
+        started = time.time()
+        result = train(run, report, claim.folder, resume, quiet)
+        model = result.model
+        penalty = fit_own_head(model, run)
+        save_model(claim.folder / MODEL_FILE, model)
+        _write_rows(claim.folder / HISTORY_FILE, result.history)
+        card = evaluate(model, run, runid, penalty)
+        write_json(claim.folder / METRICS_FILE, card)
+        draw_record(model, run, claim.folder / FIGURE_FILE)
+        _write_rejected(claim.folder / REJECTED_FILE, ECGDataset(run, "all").store.rejected)
+        info = _run_info(run, runid, time.time() - started)
+        write_json(claim.folder / INFO_FILE, {**info, "steps": result.step, "best": result.best})
+        (claim.folder / TRAINING_FILE).unlink(missing_ok=True)
+        claim.finish()
+        return claim.folder
+
+
+def _settings_on_disk(run: RunConfig, folder: Path, resumed: bool) -> RunConfig:
+    """Settings with the threads and device that are really used; a resumed run keeps those it began with."""
+    path = folder / CONFIG_FILE
+    threads, device = resolve_threads(run.train.threads), resolve_device(run.train.device).type
+    if resumed and path.is_file():
+        begun = load_run_config(path).train
+        threads, device = begun.threads, begun.device
+    run = replace(run, train=replace(run.train, threads=threads, device=device))
+    write_text(path, dump_yaml(run))
+    return run
+
+
+def fit_own_head(model: ECGGenModel, run: RunConfig) -> str | None:
+    """Fit the run's head on frozen W of the training split, its penalty chosen on val; the penalty, or None for no head."""
+    train_set = ECGDataset(run, "train")
+    if run.train.head == "none" or not train_set.classes:
+        return None
+    known = encode_states(model, train_set, run.eval.probe_records)
+    val = encode_states(model, ECGDataset(run, "val"))
+    head, penalty = fit_head(
+        run.train.head, known.w, known.targets, val.w, val.targets, train_set.multi_label, run.train.seed
+    )
+    attached = model.attach_head(run.train.head, train_set.classes, train_set.multi_label)
+    attached.load_state_dict(head.state_dict())
+    return penalty
+
+
+def evaluate(model: ECGGenModel, run: RunConfig, runid: str | None, penalty: str | None = None) -> dict[str, Any]:
+    """The evaluation card of a model on the run's judged split: everything in `metrics.json`.
+
+    Raises UserError where the split has no records.
+    """
+    name, judged = judging_split(run)
+    if len(judged) == 0:
+        raise UserError(f"split {name}: expected records to judge on, got none; set eval.split or add records")
+    limit, resamples = run.eval.limit, run.eval.bootstrap
+    card: dict[str, Any] = {
+        "runid": runid,
+        "data": run.data.source,
+        "split": name,
+        "records": len(judged) if limit is None else min(limit, len(judged)),
+        "rejected": _rejected_summary(judged.store.rejected),
+    }
+    card["reconstruction"] = reconstruction_card(model, judged, training_baselines(model, run), resamples, limit)
+    states = encode_states(model, judged, limit) if model.head is not None and model.classes == judged.classes else None
+    if states is not None and len(states.w):
+        assert model.head is not None
+        card["probe"] = {
+            "kind": run.train.head,
+            "penalty": penalty or "fitted before",
+            **probe_card(model.head.cpu(), states, model.classes, model.multi_label, resamples),
+        }
+    card["state"] = _state_figures(model, judged)
+    card["source"] = source_agreement(model, judged, limit)
+    return card
+
+
+def _state_figures(model: ECGGenModel, judged: ECGDataset) -> dict[str, int]:
+    records = min(RANK_RECORDS, len(judged))
+    batch = judged.batch(range(records))
+    device = model.projection.bias.device
+    with torch.no_grad():
+        w = model.estimate(batch["ecg"].to(device), batch["lead_mask"].to(device))["W"].cpu().numpy()
+    return {"rank": effective_rank(w), "size": model.state_size, "records": records}
+
+
+def draw_record(model: ECGGenModel, run: RunConfig, path: Path) -> None:
+    """The figure of the run's first judged record that has the choosing set's leads, hidden leads marked."""
+    _, judged = judging_split(run)
+    for item in (judged[at] for at in range(min(len(judged), 32))):
+        shown = tuple(lead for lead in CHOOSING_SET if item["lead_mask"][_row(lead)])
+        if len(shown) == len(CHOOSING_SET):
+            record_figure(model, item, shown, path)
+            return
+    first = judged[0]
+    present = tuple(lead for lead in _names() if first["lead_mask"][_row(lead)])
+    record_figure(model, first, present, path)
+
+
+def _names() -> tuple[str, ...]:
+    from ecggen.leads import LEADS
+
+    return LEADS
+
+
+def _row(lead: str) -> int:
+    return _names().index(lead)
+
+
+def load_run(folder: Path) -> tuple[ECGGenModel, RunConfig]:
+    """Model and settings of a finished folder. Raises UserError."""
+    return load_model(folder / MODEL_FILE), load_run_config(folder / CONFIG_FILE)
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The evaluation card of a finished folder. Raises UserError where it cannot be read."""
+    path = folder / METRICS_FILE
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: expected an evaluation card, got none ({error}); make one with --mode eval") from None
+    return card
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """JSON without NaN (null instead), whole or not at all."""
+    write_text(path, json.dumps(_finite(content), indent=1, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_rows(path: Path, rows: list[dict[str, float]]) -> None:
+    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]) if rows else ["step"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_rejected(path: Path, rejected: Iterable[tuple[str, str]]) -> None:
+    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("id", "reason"))
+        writer.writerows(rejected)
+
+
+def _rejected_summary(rejected: list[tuple[str, str]]) -> dict[str, Any]:
+    reasons = Counter(reason for _, reason in rejected)
+    return {"count": len(rejected), "most": reasons.most_common(1)[0][0] if reasons else ""}
+
+
+def _run_info(run: RunConfig, runid: str, seconds: float) -> dict[str, Any]:
+    return {
+        "runid": runid,
+        "hash": run_hash(run),
+        "ecggen": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "seconds": round(seconds, 1),
+        "threads": run.train.threads,
+        "device": run.train.device,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }

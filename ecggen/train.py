@@ -1,0 +1,290 @@
+"""`train(run, report)`: settings in, a trained model and numbers out. Knows data and models together.
+
+What a step sees (its records, the leads it shows, the shift of the beat windows, dropout) is a function of the seed and
+the step alone. A run that is stopped and resumed therefore needs no state of any random generator to go on as if
+nothing had happened.
+"""
+
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ecggen.checkpoint import load_training, save_training
+from ecggen.config import RunConfig, TrainConfig
+from ecggen.data.pipeline import ECGDataset
+from ecggen.errors import UserError
+from ecggen.eval import validate
+from ecggen.losses import loss_terms, total_loss
+from ecggen.models.ecggen import ECGGenModel
+from ecggen.progress import TrainingBar
+
+Report = Callable[[int, dict[str, float]], bool | None]
+
+CHOOSES = "val_hidden_r"  # the metric of the best checkpoint; `val_r` stands in where no precordial is hidden
+FINAL_LR = 0.02  # share of the learning rate left at the end of the cosine
+BETAS = (0.9, 0.98)
+# Streams of random numbers that must not be one another's.
+ORDER, SHOW, DROPOUT = range(3)
+
+
+class Interrupted(Exception):
+    """Training was asked to stop from outside (Ctrl-C); its state is saved if it has a folder."""
+
+
+@dataclass
+class RunResult:
+    """What a training gives back.
+
+    Attributes:
+        model: with the weights of the best validation.
+        history: one row a report: step, seconds, train_loss, val_*.
+        best: the row of the best validation, empty where nothing could be validated.
+        step: optimizer steps done.
+        stopped: True where `report` asked for it.
+    """
+
+    model: ECGGenModel
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, float] = field(default_factory=dict)
+    step: int = 0
+    stopped: bool = False
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto` is a GPU where there is one. Raises UserError for cuda without a GPU."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("train.device: expected a CUDA GPU for cuda, got none; use --device auto or cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def resolve_threads(threads: int) -> int:
+    """0 = one thread a core this process may use."""
+    return threads or len(os.sched_getaffinity(0))
+
+
+def records_of_step(cfg: TrainConfig, step: int, records: int) -> np.ndarray:
+    """The records of a step: every epoch is a permutation of its own, its remainder is dropped."""
+    size = min(cfg.batch_size, records)
+    epoch, within = divmod(step, records // size)
+    order = np.random.default_rng((cfg.seed, ORDER, epoch)).permutation(records)
+    return order[within * size : (within + 1) * size]
+
+
+def shown_leads(cfg: TrainConfig, rng: np.random.Generator, lead_present: Tensor) -> Tensor:
+    """Which leads a step shows, [B, L] bool: as many in every record, which ones drawn for each, at least one each."""
+    every = rng.random() < cfg.all_leads
+    count = lead_present.shape[1] if every else int(rng.integers(cfg.min_leads, cfg.max_leads + 1))
+    lottery = torch.from_numpy(rng.random(lead_present.shape)).masked_fill(~lead_present, 2.0)
+    rank = lottery.argsort(1).argsort(1)
+    return (rank < count) & lead_present
+
+
+def learning_rate(cfg: TrainConfig, step: int) -> float:
+    """Linear warm-up, then half a cosine down to FINAL_LR."""
+    warm = max(1, round(cfg.warmup * cfg.steps))
+    if step < warm:
+        return cfg.lr * (step + 1) / warm
+    done = (step - warm) / max(1, cfg.steps - warm)
+    return cfg.lr * (FINAL_LR + (1 - FINAL_LR) * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def make_optimizer(model: nn.Module, cfg: TrainConfig) -> torch.optim.AdamW:
+    """AdamW; only matrices decay. Offsets, gains, W0, step sizes and the basis curves have a meaning at their size."""
+    learned = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    decayed = [p for name, p in learned if p.ndim > 1 and not name.endswith((".basis", "raw_step", "lead_vectors"))]
+    ids = {id(p) for p in decayed}
+    others = [p for _, p in learned if id(p) not in ids]
+    groups = [{"params": decayed, "weight_decay": cfg.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=cfg.lr, betas=BETAS)
+
+
+def train(
+    run: RunConfig, report: Report | None = None, folder: Path | None = None, resume: bool = False, quiet: bool = False
+) -> RunResult:
+    """Train one model.
+
+    Args:
+        run: all settings.
+        report: called after each validation with the step and its metrics; True stops the training.
+        folder: where the state of the unfinished training is kept; None keeps none.
+        resume: go on from the state in `folder`, if there is one.
+        quiet: no progress bar.
+
+    Returns:
+        the model with the weights of its best validation, and the learning curve.
+
+    Raises:
+        UserError: for a missing source, an empty training split, or a loss that is not finite.
+        Interrupted: after Ctrl-C, once the running step is done and saved.
+    """
+    torch.set_num_threads(resolve_threads(run.train.threads))
+    trainer = Trainer(run, folder)
+    if resume and folder is not None:
+        trainer.restore(load_training(folder))
+    with TrainingBar(run.train.steps, trainer.step, CHOOSES, quiet) as bar, _interrupt_flag() as interrupted:
+        stopped = trainer.loop(report, bar, interrupted)
+    return trainer.result(stopped)
+
+
+class Trainer:
+    """A training under way: model, optimizer, learning curve and the best weights so far."""
+
+    def __init__(self, run: RunConfig, folder: Path | None) -> None:
+        self.run, self.cfg, self.folder = run, run.train, folder
+        self.device = resolve_device(run.train.device)
+        self.train_set, self.val_set = ECGDataset(run, "train"), ECGDataset(run, "val")
+        if len(self.train_set) == 0:
+            raise UserError(
+                f"split train: expected records, got none of {len(self.train_set.store)}; add records or set data.train_folds"
+            )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.train.seed)
+            self.model = ECGGenModel(run.model).to(self.device)
+        self.optimizer = make_optimizer(self.model, run.train)
+        self.step, self.seconds = 0, 0.0
+        self.losses: list[float] = []  # since the last validation
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, float] = {}
+        self.best_weights: dict[str, Tensor] = {}
+
+    def loop(self, report: Report | None, bar: TrainingBar, interrupted: threading.Event) -> bool:
+        """Steps until the budget is spent, or `report` asks to stop (then True)."""
+        while self.step < self.cfg.steps:
+            started = time.monotonic()
+            self.losses.append(self.train_step())
+            self.step += 1
+            bar.advance(self.losses[-1], self.best)
+            due = self.step % self.cfg.validate_every == 0 or self.step == self.cfg.steps
+            row = self.judge() if due else {}
+            self.seconds += time.monotonic() - started
+            if due or interrupted.is_set():
+                self.save()
+                if interrupted.is_set():
+                    raise Interrupted(f"interrupted at step {self.step} of {self.cfg.steps}")
+                if row and report is not None and report(self.step, row):
+                    return True
+        return False
+
+    def train_step(self) -> float:
+        """One optimizer step; the loss. Raises UserError where it is not finite."""
+        cfg = self.cfg
+        batch = self.train_set.batch(records_of_step(cfg, self.step, len(self.train_set)))
+        rng = np.random.default_rng((cfg.seed, SHOW, self.step))
+        lead_present = batch["lead_mask"]
+        shown = shown_leads(cfg, rng, lead_present).to(self.device)
+        boundaries = self._boundaries(batch, rng)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(cfg, self.step)
+        torch.manual_seed(int(np.random.SeedSequence((cfg.seed, DROPOUT, self.step)).generate_state(1)[0]))
+        self.model.train()
+        out = self.model.forward_gen(batch["ecg"].to(self.device), shown, boundaries)
+        state = self.model.ttt.state
+        terms = loss_terms(
+            out, lead_present.to(self.device), self.model.projection, state.prior, self.run.model.ttt.chunk_size
+        )
+        loss = total_loss(terms, cfg.loss)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise UserError(
+                f"loss: expected a finite number, got {value} at step {self.step + 1}; lower train.lr or train.clip"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
+        self.optimizer.step()
+        return value
+
+    def _boundaries(self, batch: dict[str, Any], rng: np.random.Generator) -> list[list[tuple[int, int]]]:
+        """Beat windows from the cached R peaks, each record's shifted a little: at test time the beats are found on
+        the shown leads alone and lie a few milliseconds elsewhere."""
+        tokenizer, samples = self.model.tokenizer, batch["ecg"].shape[-1]
+        shift = np.rint(rng.normal(0, self.cfg.boundary_jitter * tokenizer.fs, len(batch["r_peaks"]))).astype(int)
+        peaks = [p + int(s) for p, s in zip(batch["r_peaks"], shift, strict=True)]
+        return tokenizer.boundaries_from_peaks(peaks, samples)
+
+    def judge(self) -> dict[str, float]:
+        """Validate, keep the weights if they are the best so far, and write the row of the learning curve."""
+        metrics = validate(self.model, self.val_set, self.cfg.validate_records, self.device)
+        loss = float(np.mean(self.losses))
+        row = {"step": float(self.step), "seconds": round(self.seconds, 3), "train_loss": loss, **metrics}
+        self.losses = []
+        self.history.append(row)
+        if not self.best or score(row) > score(self.best) or not math.isfinite(score(self.best)):
+            self.best = row
+            self.best_weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+        return row
+
+    def save(self) -> None:
+        """Keep the state of the unfinished training, if there is a folder for it."""
+        if self.folder is None:
+            return
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "losses": self.losses,
+            "history": self.history,
+            "best": self.best,
+            "best_weights": self.best_weights,
+        }
+        save_training(self.folder, state)
+
+    def restore(self, state: dict[str, Any] | None) -> None:
+        """Go on from a saved state; nothing where there is none. Raises UserError where it is of another model."""
+        if state is None:
+            return
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+            self.losses, self.history = state["losses"], state["history"]
+            self.best, self.best_weights = state["best"], state["best_weights"]
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"training state in {self.folder}: expected one of this model, got another ({reason}); use --force to train anew"
+            ) from None
+
+    def result(self, stopped: bool) -> RunResult:
+        """The model with its best weights, and the learning curve."""
+        if self.best_weights:
+            self.model.load_state_dict(self.best_weights)
+        return RunResult(self.model.eval(), self.history, self.best, self.step, stopped)
+
+
+def score(row: dict[str, float]) -> float:
+    """What the best checkpoint is chosen by."""
+    value = row.get(CHOOSES, math.nan)
+    return value if math.isfinite(value) else row.get("val_r", math.nan)
+
+
+@contextmanager
+def _interrupt_flag() -> Iterator[threading.Event]:
+    """The first Ctrl-C lets the running step finish, a second one ends the process at once."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask_to_stop(*_: object) -> None:
+        flag.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, ask_to_stop)
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGINT, before)

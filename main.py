@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""One run: train a heart state model, judge it, or encode recordings with it. Thin: parse, call, print."""
+
+import os
+
+# Before torch is loaded: threads that wait must not keep a core busy.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from ecggen import __version__
+from ecggen.config import DEVICES, SOURCES
+from ecggen.configfile import apply_overrides, apply_settings, dump_yaml, get_setting, load_run_config
+from ecggen.config import RunConfig
+from ecggen.errors import UserError
+from ecggen.runid import ensure_runid, parse_runid, read_codes, run_hash, runid_of, settings_of
+from ecggen.stepfolder import find_run, finished_runs
+
+HERE = Path(__file__).resolve().parent
+CONFIG = HERE / "configs" / "train" / "v1.yaml"
+EXIT_FAULT, EXIT_INTERRUPTED = 2, 130
+EXAMPLES = """examples:
+  python main.py                                                   train on the built-in simulator and judge
+  python main.py --runid m1s1k1                                    show the card of the finished run, else train it
+  python main.py --data ptbxl --data-root DIR --steps 8000         train on PTB-XL
+  python main.py --runid m1s1k1 --mode eval --data ptbxl --data-root DIR
+  python main.py --runid m1s1k1 --mode encode --data wfdb --data-root DIR --out states.npz
+"""
+# Options that stand for a setting: option -> dotted path.
+SHORTCUTS = {
+    "data": "data.source",
+    "data_root": "data.root",
+    "steps": "train.steps",
+    "seed": "train.seed",
+    "threads": "train.threads",
+    "device": "train.device",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = p.add_argument_group("what to do")
+    what.add_argument("--mode", choices=("train", "eval", "encode"), help="default: the card of a finished run, else train")
+    what.add_argument("--runid", help="m#s#k#, or a finished folder's name such as m1s1k1_step1000")
+    what.add_argument("--config", type=Path, default=CONFIG, help="settings (default: configs/train/v1.yaml)")
+    what.add_argument("--results", type=Path, default=Path("results"), help="result folders (default: results)")
+    what.add_argument("--out", type=Path, help="file that --mode encode writes (.npz, with a .csv index beside it)")
+    data = p.add_argument_group("settings, over those of --config and --runid")
+    data.add_argument("--data", choices=SOURCES, help="source of recordings (default: the config's, the simulator)")
+    data.add_argument("--data-root", help="folder of the recordings")
+    data.add_argument("--steps", type=int, help="optimizer steps")
+    data.add_argument("--seed", type=int, help="seed of initial weights and of what each step sees")
+    data.add_argument("--threads", type=int, help="torch threads, 0 = one a core")
+    data.add_argument("--device", choices=DEVICES)
+    data.add_argument("--set", action="append", default=[], metavar="a.b=c", help="any setting by its dotted path")
+    how = p.add_argument_group("how")
+    how.add_argument("--resume", action="store_true", help="carry on an unfinished run of the same settings")
+    how.add_argument("--force", action="store_true", help="begin anew where an equal run is finished or unfinished")
+    how.add_argument("--dry-run", action="store_true", help="print the resolved settings and the folder, do nothing")
+    how.add_argument("--quiet", action="store_true", help="no progress bar")
+    how.add_argument("--version", action="version", version=f"ecggen {__version__}")
+    return p
+
+
+def changes(args: argparse.Namespace) -> list[str]:
+    """The command line's own settings, as overrides."""
+    given = [f"{path}={getattr(args, name)}" for name, path in SHORTCUTS.items() if getattr(args, name) is not None]
+    return given + list(args.set)
+
+
+def resolve(args: argparse.Namespace) -> tuple[RunConfig, str]:
+    """Settings and run id: the file's, over them the run id's codes, over those the command line's."""
+    run = load_run_config(args.config)
+    table = read_codes(args.config, args.results)
+    if args.runid:
+        run = apply_settings(run, settings_of(parse_runid(args.runid), table))
+    run = apply_overrides(run, changes(args))
+    if args.runid:
+        _refuse_contradiction(run, args.runid, settings_of(args.runid, table))
+        return run, args.runid
+    return run, runid_of(run, table) or ""
+
+
+def _refuse_contradiction(run: RunConfig, runid: str, row: dict[str, object]) -> None:
+    for path, value in row.items():
+        if get_setting(run, path) != value:
+            raise UserError(
+                f"{path}: expected {value} because the run id is {runid}, got {get_setting(run, path)}; "
+                "leave out --runid to have one found for these settings"
+            )
+
+
+def finished_folder(args: argparse.Namespace) -> Path | None:
+    """The folder whose card is shown when no mode is given: the named run, unless other settings are asked for."""
+    if args.mode is not None or not args.runid or args.force or args.resume or args.dry_run:
+        return None
+    if "_step" in args.runid:
+        return find_run(args.results, args.runid)
+    own = [run for run in finished_runs(args.results) if run.name.startswith(f"{args.runid}_step")]
+    return find_run(args.results, args.runid) if own and not changes(args) else None
+
+
+def show(folder: Path, console: Console) -> None:
+    """Print the card of a finished run."""
+    from ecggen.card import print_card
+    from ecggen.runs import read_card
+
+    print_card(read_card(folder), console)
+    console.print(f"{folder}", highlight=False)
+
+
+def run_train(args: argparse.Namespace, console: Console) -> None:
+    """Train, judge, keep; then show the card."""
+    from ecggen.runs import run_and_keep
+
+    run, runid = resolve(args)
+    runid = runid or ensure_runid(run, args.config, args.results)
+    console.print(f"{runid}: {run.train.steps} steps on {run.data.source}", highlight=False)
+    folder = run_and_keep(
+        run, runid, args.results, resume=args.resume, force=args.force, quiet=args.quiet, say=console.print
+    )
+    show(folder, console)
+
+
+def trained(args: argparse.Namespace) -> tuple[Path, RunConfig]:
+    """The finished run that --mode eval and encode work with, and its settings with the command line's over them."""
+    if not args.runid:
+        raise UserError(f"--mode {args.mode}: expected --runid of a finished run, got none; name one, such as m1s1k1")
+    folder = find_run(args.results, args.runid)
+    return folder, apply_overrides(load_run_config(folder / "config.yaml"), changes(args))
+
+
+def run_eval(args: argparse.Namespace, console: Console) -> None:
+    """Judge a finished run again, on its own data or on other."""
+    from ecggen.card import print_card
+    from ecggen.runs import METRICS_FILE, evaluate, load_run, write_json
+
+    folder, run = trained(args)
+    model, own = load_run(folder)
+    card = evaluate(model.to(_device(run)), run, folder.name.split("_")[0])
+    name = METRICS_FILE if run.data == own.data and run.eval == own.eval else f"metrics_{run.data.source}.json"
+    write_json(folder / name, card)
+    print_card(card, console)
+    console.print(f"{folder / name}", highlight=False)
+
+
+def run_encode(args: argparse.Namespace, console: Console) -> None:
+    """Write states and rendered leads of anyone's recordings."""
+    from ecggen.data.pipeline import ALL, ECGDataset
+    from ecggen.encode import encode_file
+    from ecggen.runs import load_run
+
+    if args.out is None:
+        raise UserError("--mode encode: expected --out FILE.npz, got none; say where the states should go")
+    folder, run = trained(args)
+    model, _ = load_run(folder)
+    dataset = ECGDataset(run, ALL)
+    states, index = encode_file(model.to(_device(run)), dataset, args.out)
+    left_out = len(dataset.store.rejected)
+    console.print(f"{len(dataset)} records encoded, {left_out} left out: {states}, {index}", highlight=False)
+    for name, reason in dataset.store.rejected[:5]:
+        console.print(f"  left out: {name}: {reason}", highlight=False)
+
+
+def _device(run: RunConfig) -> str:
+    from ecggen.train import resolve_device
+
+    return resolve_device(run.train.device).type
+
+
+def run_dry(args: argparse.Namespace) -> None:
+    """Print what would be done."""
+    run, runid = resolve(args)
+    print(dump_yaml(run), end="")
+    print(f"# run id {runid or '(a new row would be added)'}, {run.train.steps} steps, hash {run_hash(run)[:6]}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; the exit code."""
+    args = parser().parse_args(argv)
+    console = Console(width=None if sys.stdout.isatty() else 132, soft_wrap=True)
+    from ecggen.train import Interrupted
+
+    try:
+        folder = finished_folder(args)
+        if folder is not None:
+            show(folder, console)
+        elif args.dry_run:
+            run_dry(args)
+        else:
+            {"train": run_train, "eval": run_eval, "encode": run_encode}[args.mode or "train"](args, console)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_FAULT
+    except (Interrupted, KeyboardInterrupt) as stopped:
+        again = " ".join(sys.argv if argv is None else ["main.py", *argv])
+        print(f"{stopped or 'interrupted'}; carry on with: python {again} --resume", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
