@@ -13,9 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from ecggen import __version__
-from ecggen.config import DEVICES, SOURCES
+from ecggen.config import DEVICES, SOURCES, RunConfig
 from ecggen.configfile import apply_overrides, apply_settings, dump_yaml, get_setting, load_run_config
-from ecggen.config import RunConfig
 from ecggen.errors import UserError
 from ecggen.runid import ensure_runid, parse_runid, read_codes, run_hash, runid_of, settings_of
 from ecggen.stepfolder import find_run, finished_runs
@@ -47,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     what = p.add_argument_group("what to do")
-    what.add_argument("--mode", choices=("train", "eval", "encode"), help="default: the card of a finished run, else train")
+    what.add_argument(
+        "--mode", choices=("train", "eval", "encode"), help="default: the finished run's card, else train"
+    )
     what.add_argument("--runid", help="m#s#k#, or a finished folder's name such as m1s1k1_step1000")
     what.add_argument("--config", type=Path, default=CONFIG, help="settings (default: configs/train/v1.yaml)")
     what.add_argument("--results", type=Path, default=Path("results"), help="result folders (default: results)")

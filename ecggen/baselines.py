@@ -1,5 +1,6 @@
-"""What a model has to beat: classical transforms between leads, fitted on the training records and judged on the same
-beats as the model.
+"""What a model has to beat: classical transforms between leads.
+
+They are fitted on the training records and judged on the same beats as the model.
 
 One pass over training beats gives means, the covariance between leads and the mean beat; every linear baseline, for any
 set of visible leads, follows from these in closed form.

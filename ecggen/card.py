@@ -5,7 +5,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-SHOWN = (("r", "{:.3f}"), ("r2", "{:.3f}"), ("rmse", "{:.3f}"), ("snr", "{:.1f}"), ("sd_ratio", "{:.2f}"), ("slope", "{:.2f}"))
+SHOWN = (
+    ("r", "{:.3f}"),
+    ("r2", "{:.3f}"),
+    ("rmse", "{:.3f}"),
+    ("snr", "{:.1f}"),
+    ("sd_ratio", "{:.2f}"),
+    ("slope", "{:.2f}"),
+)
 HEADERS = ("r", "R2", "RMSE mV", "SNR dB", "sd ratio", "slope")
 
 
@@ -81,5 +88,7 @@ def _state_table(card: dict[str, Any]) -> Table:
     if card.get("source") is not None:
         table.add_row("rendered source against the true one, r", f"{card['source']['r']:.3f}")
     rejected = card["rejected"]
-    table.add_row("records left out", f"{rejected['count']}" + (f" (most: {rejected['most']})" if rejected["count"] else ""))
+    table.add_row(
+        "records left out", f"{rejected['count']}" + (f" (most: {rejected['most']})" if rejected["count"] else "")
+    )
     return table

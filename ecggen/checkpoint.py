@@ -79,7 +79,9 @@ def _fill(path: Path, model: ECGGenModel, tensors: dict[str, torch.Tensor]) -> N
         want = tuple(own[name].shape) if name in own else "nothing"
         got = tuple(tensors[name].shape) if name in tensors else "nothing"
         if want != got:
-            raise UserError(f"{path}: expected {name} {want} as its settings say, got {got}; the file was altered, train it again")
+            raise UserError(
+                f"{path}: expected {name} {want} as its settings say, got {got}; the file was altered, train it again"
+            )
     model.load_state_dict(tensors)
 
 
@@ -98,5 +100,7 @@ def load_training(folder: Path) -> dict[str, Any] | None:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file, and no common one
         reason = str(error).splitlines()[0][:120]
-        raise UserError(f"{path}: expected a training state, got a damaged file ({reason}); train anew with --force") from None
+        raise UserError(
+            f"{path}: expected a training state, got a damaged file ({reason}); train anew with --force"
+        ) from None
     return state

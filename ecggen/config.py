@@ -140,7 +140,7 @@ class LossConfig:
     energy: float = 0.0  # of V
     loop_closure: float = 0.0  # distance between V's two ends
     state_path: float = 0.0  # outer penalty on the path of W
-    residual: float = 0.01  # energy of the residual
+    residual: float = 0.3  # residual's share of the rendered energy
     geometry: float = 0.01  # distance of lead vectors and gains from their nominal values
 
 

@@ -36,9 +36,9 @@ def encode_file(model: ECGGenModel, dataset: ECGDataset, out: Path) -> tuple[Pat
     arrays, rows = _encode(model, dataset)
     index = out.with_suffix(".csv")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(out) as temporary, open(temporary, "wb") as stream:
+    with whole_file(out) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]
-    with whole_file(index) as temporary, open(temporary, "w", newline="", encoding="utf-8") as text:
+    with whole_file(index) as temporary, temporary.open("w", newline="", encoding="utf-8") as text:
         writer = csv.DictWriter(text, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)

@@ -64,7 +64,9 @@ def evenly_spaced(records: int, limit: int | None) -> np.ndarray:
     return np.unique(np.linspace(0, records - 1, limit).astype(int))
 
 
-def batches(dataset: ECGDataset, visible: tuple[str, ...], limit: int | None) -> Iterator[tuple[dict[str, Any], Tensor]]:
+def batches(
+    dataset: ECGDataset, visible: tuple[str, ...], limit: int | None
+) -> Iterator[tuple[dict[str, Any], Tensor]]:
     """Batches of the records that have at least one of the visible leads, with `shown` [B, L] bool."""
     wanted = torch.zeros(len(LEADS), dtype=torch.bool)
     wanted[lead_indices(visible)] = True
@@ -75,7 +77,9 @@ def batches(dataset: ECGDataset, visible: tuple[str, ...], limit: int | None) ->
         usable = shown.any(1)
         if usable.any():
             kept = {
-                name: value[usable] if isinstance(value, Tensor) else [v for v, u in zip(value, usable) if u]
+                name: value[usable]
+                if isinstance(value, Tensor)
+                else [v for v, u in zip(value, usable, strict=True) if u]
                 for name, value in batch.items()
                 if value is not None
             }
@@ -90,7 +94,7 @@ def judge(
     limit: int | None = None,
     baselines: Baselines | None = None,
 ) -> Judged:
-    """Render every beat from the visible leads and sum up how it fits, beside its rivals where `baselines` are given."""
+    """Render every beat from the visible leads and sum up how it fits; with `baselines`, its rivals too."""
     scored = scored_leads(visible)
     rows = lead_indices(scored)
     device = model.projection.bias.device
@@ -154,7 +158,7 @@ def validate(
 def reconstruction_card(
     model: ECGGenModel, dataset: ECGDataset, baselines: Baselines | None, resamples: int, limit: int | None = None
 ) -> dict[str, Any]:
-    """Every visible set: our figures and each rival's, per lead too, with intervals, and ours against the regression."""
+    """Every visible set: our figures and each rival's with intervals, ours per lead and against the regression."""
     card: dict[str, Any] = {}
     for name, visible in VISIBLE_SETS.items():
         judged = judge(model, dataset, visible, limit, baselines)
@@ -233,4 +237,3 @@ def training_baselines(model: ECGGenModel, run: RunConfig) -> Baselines | None:
         return fit_baselines(model.tokenizer, ECGDataset(run, "train"), run.eval.baseline_records)
     except ValueError:
         return None
-

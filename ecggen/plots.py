@@ -49,9 +49,10 @@ def record_figure(
     _limits(axes, item, fs, seconds)
     for axis in axes[-1]:
         axis.set_xlabel("time (s)")
-    figure.suptitle(f"record {item['id']}: measured, and rendered from {', '.join(visible)}", fontsize=14)
-    figure.legend(handles=_legend(), loc="upper right", ncols=3, frameon=False, fontsize=10)
-    figure.tight_layout(rect=(0, 0, 1, 0.985))
+    title = f"record {item['id']}: measured, and rendered from {', '.join(visible)}"
+    figure.text(0.01, 0.985, title, fontsize=14, va="top")
+    figure.legend(handles=_legend(), loc="upper right", ncols=3, frameon=False, fontsize=11)
+    figure.tight_layout(rect=(0, 0, 1, 0.965))
     _save(figure, path)
 
 

@@ -164,7 +164,13 @@ def _fold_in(head: nn.Module, mean: np.ndarray, scale: np.ndarray) -> nn.Module:
 
 
 def fit_head(
-    kind: str, x: np.ndarray, targets: np.ndarray, val_x: np.ndarray, val_targets: np.ndarray, multi_label: bool, seed: int = 0
+    kind: str,
+    x: np.ndarray,
+    targets: np.ndarray,
+    val_x: np.ndarray,
+    val_targets: np.ndarray,
+    multi_label: bool,
+    seed: int = 0,
 ) -> tuple[nn.Module, str]:
     """Fit a head on frozen states, its penalty chosen on the validation split by macro AUROC.
 
@@ -201,7 +207,9 @@ def fit_head(
     return _fold_in(candidates[chosen], mean, scale), chosen
 
 
-def probe_card(head: nn.Module, states: States, classes: tuple[str, ...], multi_label: bool, resamples: int) -> dict[str, Any]:
+def probe_card(
+    head: nn.Module, states: States, classes: tuple[str, ...], multi_label: bool, resamples: int
+) -> dict[str, Any]:
     """Macro AUROC and accuracy of a head on a judged split, with a 95 % bootstrap interval over records."""
     scores = _scores(head, states.w)
     auroc, each = macro_auroc(states.targets, scores)

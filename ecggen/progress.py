@@ -1,4 +1,4 @@
-"""The training's progress bar: steps, loss, best metric so far and the time left; plain lines where there is no terminal."""
+"""The training's progress bar: steps, loss, best metric so far, time left; plain lines where there is no terminal."""
 
 import sys
 import time
@@ -37,7 +37,9 @@ class TrainingBar:
             self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.bar is not None:
             self.bar.stop()
 

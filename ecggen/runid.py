@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 from filelock import FileLock, Timeout
 
+from ecggen.atomic import write_text
 from ecggen.config import RunConfig
 from ecggen.configfile import check_setting, did_you_mean, get_setting, to_dict
 from ecggen.errors import UserError
@@ -234,12 +235,7 @@ def _write_table(file: Path, rows: Mapping[str, Mapping[int, Row]]) -> None:
     head = "# Codes that runs and searches needed beyond those of configs/train. Rows are appended, never edited.\n"
     plain = {module: {code: _plain_row(row) for code, row in rows[module].items()} for module in MODULES}
     body = yaml.safe_dump({"codes": plain}, sort_keys=False, default_flow_style=None, width=1000)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as out:
-        out.write(head + body)
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(file)
+    write_text(file, head + body)
 
 
 def _plain_row(row: Row) -> Row:

@@ -1,7 +1,7 @@
 """One run from settings to a finished result folder: train, fit the head, judge, draw, mark as done.
 
-    results/<runid>_step<N>/   config.yaml  model.safetensors  metrics.json  history.csv  rejected.csv  record.png
-                               run_info.json  DONE
+results/<runid>_step<N>/   config.yaml  model.safetensors  metrics.json  history.csv  rejected.csv  record.png
+                           run_info.json  DONE
 """
 
 import csv
@@ -23,6 +23,7 @@ from ecggen.checkpoint import MODEL_FILE, TRAINING_FILE, load_model, save_model
 from ecggen.config import RunConfig
 from ecggen.configfile import dump_yaml, load_run_config
 from ecggen.data.pipeline import ECGDataset
+from ecggen.errors import UserError
 from ecggen.eval import (
     CHOOSING_SET,
     effective_rank,
@@ -31,13 +32,13 @@ from ecggen.eval import (
     source_agreement,
     training_baselines,
 )
+from ecggen.leads import LEADS, lead_indices
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.plots import record_figure
 from ecggen.probe import encode_states, fit_head, probe_card
 from ecggen.runid import run_hash
 from ecggen.stepfolder import claim_folder
 from ecggen.train import Report, resolve_device, resolve_threads, train
-from ecggen.errors import UserError
 
 CONFIG_FILE, METRICS_FILE, HISTORY_FILE, FIGURE_FILE = "config.yaml", "metrics.json", "history.csv", "record.png"
 REJECTED_FILE, INFO_FILE = "rejected.csv", "run_info.json"
@@ -116,7 +117,7 @@ def _settings_on_disk(run: RunConfig, folder: Path, resumed: bool) -> RunConfig:
 
 
 def fit_own_head(model: ECGGenModel, run: RunConfig) -> str | None:
-    """Fit the run's head on frozen W of the training split, its penalty chosen on val; the penalty, or None for no head."""
+    """Fit the run's head on frozen W of the training split, its penalty chosen on val; None where there is no head."""
     train_set = ECGDataset(run, "train")
     if run.train.head == "none" or not train_set.classes:
         return None
@@ -173,23 +174,12 @@ def draw_record(model: ECGGenModel, run: RunConfig, path: Path) -> None:
     """The figure of the run's first judged record that has the choosing set's leads, hidden leads marked."""
     _, judged = judging_split(run)
     for item in (judged[at] for at in range(min(len(judged), 32))):
-        shown = tuple(lead for lead in CHOOSING_SET if item["lead_mask"][_row(lead)])
-        if len(shown) == len(CHOOSING_SET):
-            record_figure(model, item, shown, path)
+        if item["lead_mask"][lead_indices(CHOOSING_SET)].all():
+            record_figure(model, item, CHOOSING_SET, path)
             return
     first = judged[0]
-    present = tuple(lead for lead in _names() if first["lead_mask"][_row(lead)])
+    present = tuple(lead for lead, has in zip(LEADS, first["lead_mask"], strict=True) if has)
     record_figure(model, first, present, path)
-
-
-def _names() -> tuple[str, ...]:
-    from ecggen.leads import LEADS
-
-    return LEADS
-
-
-def _row(lead: str) -> int:
-    return _names().index(lead)
 
 
 def load_run(folder: Path) -> tuple[ECGGenModel, RunConfig]:
@@ -221,14 +211,14 @@ def _finite(value: Any) -> Any:
 
 
 def _write_rows(path: Path, rows: list[dict[str, float]]) -> None:
-    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]) if rows else ["step"])
         writer.writeheader()
         writer.writerows(rows)
 
 
 def _write_rejected(path: Path, rejected: Iterable[tuple[str, str]]) -> None:
-    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(("id", "reason"))
         writer.writerows(rejected)

@@ -9,7 +9,6 @@ A folder carries two hidden files: `.hash`, whose run it is, and `.lock`, held w
 system drops the lock with the process, so that nothing has to be cleaned up after a kill.
 """
 
-import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from ecggen.atomic import write_text
 from ecggen.errors import UserError
 from ecggen.runid import parse_runid
 
@@ -49,7 +49,7 @@ class Claim:
     def finish(self) -> None:
         """Marks the folder as complete: the last thing that is written. The lock goes with the `with` block."""
         assert self._lock is not None and self._lock.is_locked, f"{self.folder}: expected a claim that is held"
-        _write_whole(self.folder / DONE, self.run_hash + "\n")
+        write_text(self.folder / DONE, self.run_hash + "\n")
 
     def release(self) -> None:
         """Lets other processes write the folder. Harmless when repeated."""
@@ -136,7 +136,7 @@ def _claim(folder: Path, note: str, run_hash: str, force: bool) -> Claim:
     if force:
         _empty(folder)
     resumed = not _is_empty(folder)
-    _write_whole(folder / _HASH, run_hash + "\n")
+    write_text(folder / _HASH, run_hash + "\n")
     if resumed:
         note = f"{folder.name} is unfinished and is carried on"
     return Claim(folder, "resume" if resumed else "new", note, run_hash, lock)
@@ -215,13 +215,3 @@ def _empty(folder: Path) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink()
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """A small file, complete or not there at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

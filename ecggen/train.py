@@ -38,7 +38,7 @@ BETAS = (0.9, 0.98)
 ORDER, SHOW, DROPOUT = range(3)
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818  an order to stop is not an error
     """Training was asked to stop from outside (Ctrl-C); its state is saved if it has a folder."""
 
 
@@ -146,7 +146,8 @@ class Trainer:
         self.train_set, self.val_set = ECGDataset(run, "train"), ECGDataset(run, "val")
         if len(self.train_set) == 0:
             raise UserError(
-                f"split train: expected records, got none of {len(self.train_set.store)}; add records or set data.train_folds"
+                f"split train: expected records, got none of {len(self.train_set.store)}; "
+                "add records or set data.train_folds"
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.train.seed)
@@ -200,14 +201,16 @@ class Trainer:
                 f"loss: expected a finite number, got {value} at step {self.step + 1}; lower train.lr or train.clip"
             )
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
         self.optimizer.step()
         return value
 
     def _boundaries(self, batch: dict[str, Any], rng: np.random.Generator) -> list[list[tuple[int, int]]]:
-        """Beat windows from the cached R peaks, each record's shifted a little: at test time the beats are found on
-        the shown leads alone and lie a few milliseconds elsewhere."""
+        """Beat windows from the cached R peaks, each record's shifted a little.
+
+        At test time the beats are found on the shown leads alone and lie a few milliseconds elsewhere.
+        """
         tokenizer, samples = self.model.tokenizer, batch["ecg"].shape[-1]
         shift = np.rint(rng.normal(0, self.cfg.boundary_jitter * tokenizer.fs, len(batch["r_peaks"]))).astype(int)
         peaks = [p + int(s) for p, s in zip(batch["r_peaks"], shift, strict=True)]
@@ -254,7 +257,8 @@ class Trainer:
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(
-                f"training state in {self.folder}: expected one of this model, got another ({reason}); use --force to train anew"
+                f"training state in {self.folder}: expected one of this model, got another "
+                f"({reason}); use --force to train anew"
             ) from None
 
     def result(self, stopped: bool) -> RunResult:

@@ -69,7 +69,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class _Activity(NamedTuple):
-    """`value` [B, N] in 0..1 on the envelope grid; `level` (typical QRS energy) and `weight` of each lead, [B, L, blocks]."""
+    """`value` [B, N] in 0..1 on the envelope grid; `level` (typical QRS energy), `weight` [B, L, blocks]."""
 
     value: Tensor
     level: Tensor
@@ -87,13 +87,15 @@ def _gabor_pair(centre: float, spread: float, fs: float) -> Tensor:
     return torch.stack([even / even.norm(), odd / odd.norm()])[:, None].float()
 
 
-def _lead_energy(ecg: Tensor, fs: float, stride: int) -> Tensor:
-    """QRS-band energy of each lead in mV^2, [B, L, ceil(T / stride)]."""
-    kernel = _gabor_pair(QRS_CENTRE, QRS_SPREAD, fs)
-    half = kernel.shape[-1] // 2
-    rows = F.pad(ecg.flatten(0, 1)[:, None], (half, half), mode="replicate")
-    parts = F.conv1d(rows, kernel, stride=stride)
+def _energy(ecg: Tensor, kernel: Tensor, stride: int = 1) -> Tensor:
+    """Energy in the kernels' band in mV^2, [B, L, T] -> [B, L, (T - taps) // stride + 1]."""
+    parts = F.conv1d(ecg.flatten(0, 1)[:, None], kernel, stride=stride)
     return (parts[:, 0].square() + parts[:, 1].square()).unflatten(0, ecg.shape[:2])
+
+
+def _replicate(ecg: Tensor, margin: int) -> Tensor:
+    """The outermost values repeated `margin` times at both ends, as a step to zero would look like a QRS."""
+    return F.pad(ecg, (margin, margin), mode="replicate")
 
 
 def _blocks(signal: Tensor, size: int) -> Tensor:
@@ -101,39 +103,36 @@ def _blocks(signal: Tensor, size: int) -> Tensor:
     return F.pad(signal, (0, -signal.shape[-1] % size)).unflatten(-1, (-1, size))
 
 
-def _running(blocks: Tensor, span: int, statistic: Callable[[Tensor], Tensor]) -> Tensor:
+def _running(blocks: Tensor, span: int, statistic: Callable[[Tensor, int], Tensor]) -> Tensor:
     """Statistic of the `span` blocks around each block, [..., n] -> [..., n]; at the ends of the first or last span."""
     span = min(span, blocks.shape[-1])
-    values = statistic(blocks.unfold(-1, span, 1))
+    values = statistic(blocks.unfold(-1, span, 1), -1)
     at = (torch.arange(blocks.shape[-1]) - span // 2).clamp(0, values.shape[-1] - 1)
     return values[..., at]
 
 
-def _highest(values: Tensor) -> Tensor:
-    return values.amax(-1)
+def _median(values: Tensor, dim: int) -> Tensor:
+    return values.median(dim).values
 
 
-def _mean(values: Tensor) -> Tensor:
-    return values.mean(-1)
+def _deviation(values: Tensor, dim: int) -> Tensor:
+    return (values - values.median(dim, keepdim=True).values).abs().mean(dim)
 
 
-def _median(values: Tensor) -> Tensor:
-    return values.median(-1).values
-
-
-def _deviation(values: Tensor) -> Tensor:
-    return (values - values.median(-1, keepdim=True).values).abs().mean(-1)
+def _squashed(energy: Tensor, level: Tensor) -> Tensor:
+    """Amplitude in units of its level, squashed into 0..1: x / sqrt(1 + x^2)."""
+    return (energy / (energy + level)).sqrt_()
 
 
 def _fuse(energy: Tensor, size: int) -> _Activity:
     """One activity from all leads; `size` = envelope samples a block. Flat leads weigh nothing."""
     pieces = _blocks(energy, size)
-    maxima = _running(pieces.amax(-1), BEAT_BLOCKS, _highest)
+    maxima = _running(pieces.amax(-1), BEAT_BLOCKS, torch.amax)
     level = _running(maxima, LEVEL_BLOCKS, _median)
     level = torch.minimum(level, LEVEL_CAP**2 * level.median(-1, keepdim=True).values)
     floor = FLAT**2 + FLAT_SHARE**2 * level.amax(-1, keepdim=True)
-    ratio = (pieces / torch.maximum(level, floor)[..., None]).sqrt_().tanh_()
-    busy = _running(ratio.mean(-1), NOISE_BLOCKS, _mean)
+    ratio = _squashed(pieces, torch.maximum(level, floor)[..., None])
+    busy = _running(ratio.mean(-1), NOISE_BLOCKS, torch.mean)
     unsteady = _running(maxima.clamp(min=FLAT**2).log(), LEVEL_BLOCKS, _deviation)
     weight = torch.exp(-STEADY_COST * unsteady) / (busy + TINY) ** QUIET_POWER
     weight = torch.where(level > FLAT**2, weight, 0)
@@ -145,8 +144,8 @@ def _fuse(energy: Tensor, size: int) -> _Activity:
 def _candidates(activity: Tensor, rate: float, size: int) -> tuple[Ints, Floats]:
     """Envelope index and evidence of each local maximum, both [B, C]; -inf where a record has fewer."""
     pieces = _blocks(activity, size)
-    signal = _running(_running(pieces.amax(-1), BEAT_BLOCKS, _highest), LEVEL_BLOCKS, _median)
-    noise = _running(_median(pieces), NOISE_BLOCKS, _mean)
+    signal = _running(_running(pieces.amax(-1), BEAT_BLOCKS, torch.amax), LEVEL_BLOCKS, _median)
+    noise = _running(_median(pieces, -1), NOISE_BLOCKS, torch.mean)
     threshold = (SIGNAL_SHARE * signal + NOISE_SHARE * noise).repeat_interleave(size, -1)
     signal = signal.repeat_interleave(size, -1)[..., : activity.shape[-1]]
     radius, edge = round(APART * rate), round(EDGE * rate)
@@ -162,7 +161,8 @@ def _candidates(activity: Tensor, rate: float, size: int) -> tuple[Ints, Floats]
     index[record.numpy(), slot.numpy()] = at.numpy()
     # A height above the level is no better evidence than the level: artefacts are high, too.
     height = torch.minimum(activity[record, at], signal[record, at])
-    evidence[record.numpy(), slot.numpy()] = (height / threshold[record, at]).log().numpy()
+    height, least = height.clamp(min=TINY), threshold[record, at].clamp(min=TINY)
+    evidence[record.numpy(), slot.numpy()] = (height / least).log().numpy()
     return index, evidence
 
 
@@ -226,16 +226,14 @@ def _best_sequence(evidence: Floats, cost: Floats) -> Bools:
 def _centre(ecg: Tensor, record: Tensor, at: Tensor, activity: _Activity, size: int, fs: float) -> Tensor:
     """Centre of gravity of the QRS energy of all leads near sample `at` of `record`, both [n]; int64 [n]."""
     half, shift = round(CENTRE_HALF * fs), round(CENTRE_SHIFT * fs)
-    kernel = _gabor_pair(CENTRE_BAND, CENTRE_SPREAD, fs)
     offset = torch.arange(-half - shift, half + shift + 1)
-    reach = half + shift + kernel.shape[-1] // 2
-    samples = (at[:, None] + torch.arange(-reach, reach + 1)).clamp(0, ecg.shape[-1] - 1)
-    lead = torch.arange(ecg.shape[1])[:, None]
-    windows = ecg[record[:, None, None], lead, samples[:, None]]
-    energy = F.conv1d(windows.flatten(0, 1)[:, None], kernel).square().sum(1).unflatten(0, windows.shape[:2])
+    kernel = _gabor_pair(CENTRE_BAND, CENTRE_SPREAD, fs)
+    reach = len(offset) // 2 + kernel.shape[-1] // 2
+    windows = _replicate(ecg, reach).unfold(-1, 2 * reach + 1, 1)[record, :, at]
+    energy = _energy(windows, kernel)
     block = at // size
-    level = activity.level[record, :, block].clamp(min=FLAT**2)
-    energy = ((energy / level[..., None]).sqrt().tanh() * activity.weight[record, :, block, None]).sum(1)
+    level, weight = activity.level[record, :, block, None], activity.weight[record, :, block, None]
+    energy = (_squashed(energy, level.clamp(min=FLAT**2)) * weight).sum(1)
     centre = torch.zeros(len(at))
     for _ in range(CENTRE_STEPS):
         distance = offset - centre[:, None]
@@ -250,7 +248,8 @@ def _detect(ecg: Tensor, fs: float) -> list[Tensor]:
     stride = max(1, int(fs // ENVELOPE_RATE))
     rate = fs / stride
     size = round(BLOCK * rate)
-    activity = _fuse(_lead_energy(ecg, fs, stride), size)
+    kernel = _gabor_pair(QRS_CENTRE, QRS_SPREAD, fs)
+    activity = _fuse(_energy(_replicate(ecg, kernel.shape[-1] // 2), kernel, stride), size)
     index, evidence = _candidates(activity.value, rate, size)
     if index.size == 0:
         return [torch.zeros(0, dtype=torch.int64) for _ in ecg]

@@ -6,6 +6,7 @@ heart behind all of them. No phase map and no warp; a beat is cut, brought to a 
 Letters: B records, L leads, T samples, N beats, T' = beat_len, d token width.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ class ConvToken(nn.Module):
             nn.GELU(),
             nn.Flatten(),
         )
-        samples = -(-(-(-beat_len // CONV_STRIDE)) // CONV_STRIDE)
+        samples = math.ceil(math.ceil(beat_len / CONV_STRIDE) / CONV_STRIDE)
         self.out = nn.Linear(CONV_CHANNELS * samples, width)
 
     def forward(self, beats: Tensor) -> Tensor:

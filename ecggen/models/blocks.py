@@ -125,11 +125,13 @@ class ResidualHead(nn.Module):
         self.depthwise = nn.Conv1d(N_LEADS, N_LEADS, kernel, padding=kernel // 2, groups=N_LEADS)
         self.pointwise = nn.Conv1d(N_LEADS, N_LEADS, 1)
         nn.init.zeros_(self.pointwise.weight)
-        nn.init.zeros_(self.pointwise.bias)
+        self.pointwise.bias = nn.Parameter(torch.zeros(N_LEADS))
 
     def forward(self, base: Tensor) -> Tensor:
         """base [M, L, T'] -> residual [M, L, T']."""
-        assert base.ndim == 3 and base.shape[1] == N_LEADS, f"base: expected [M, {N_LEADS}, T'], got {tuple(base.shape)}"
+        assert base.ndim == 3 and base.shape[1] == N_LEADS, (
+            f"base: expected [M, {N_LEADS}, T'], got {tuple(base.shape)}"
+        )
         residual: Tensor = self.pointwise(nn.functional.gelu(self.depthwise(base)))
         return residual
 

@@ -1,7 +1,7 @@
 """`ECGGenModel`: the only file that assembles its siblings.
 
     ecg -> ECGTokenizer -> TokenEncoder -> TTTUpdater -> W -> VCGGenerator -> V -> LeadProjection (+ ResidualHead)
-           \\________ estimation __________________/        \\______________ rendering ________________________/
+           |________ estimation __________________|        |______________ rendering ________________________|
 
 Letters: see `shapes`: B records, L leads, T samples, N beats, C chunks, D state size, K basis curves, T' = beat_len.
 """
@@ -136,4 +136,5 @@ class ECGGenModel(nn.Module):
 def _unpack(value: Tensor, real: Tensor) -> Tensor:
     """[M, ...] of the real chunks -> [B, C, ...] with zeros elsewhere."""
     full = torch.zeros(*real.shape, *value.shape[1:], dtype=value.dtype, device=value.device)
-    return full.masked_scatter(real.reshape(*real.shape, *[1] * (value.ndim - 1)).expand_as(full), value)
+    full[real] = value
+    return full

@@ -23,7 +23,9 @@ class LinearHead(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         """W [B, D] -> logits [B, Y]."""
-        assert w.ndim == 2 and w.shape[1] == self.state_size, f"W: expected [B, {self.state_size}], got {tuple(w.shape)}"
+        assert w.ndim == 2 and w.shape[1] == self.state_size, (
+            f"W: expected [B, {self.state_size}], got {tuple(w.shape)}"
+        )
         logits: Tensor = self.linear(w)
         return logits
 
@@ -43,7 +45,9 @@ class MLPHead(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         """W [B, D] -> logits [B, Y]."""
-        assert w.ndim == 2 and w.shape[1] == self.state_size, f"W: expected [B, {self.state_size}], got {tuple(w.shape)}"
+        assert w.ndim == 2 and w.shape[1] == self.state_size, (
+            f"W: expected [B, {self.state_size}], got {tuple(w.shape)}"
+        )
         logits: Tensor = self.body(w)
         return logits
 

@@ -29,35 +29,46 @@ N_LEADS = len(LEADS)
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What the tokens ask of W, computed once a record and cut into chunks.
+class Quadratic:
+    """What a chunk asks of a point W, summed up: proxy(W) = sum_l share_l ||M_l W||^2 / 2 - b^T W + c.
 
-    Role: the observation side of the proxy; never depends on W.
-    Input: keys [B, L, M, k] how a token looks (None where the lead alone says it), values [B, L, M, v] what it sees.
-    Output: `chunk(start, stop)` gives the evidence of beats start..stop.
+    Role: observation side of the proxy in `vector` mode; never depends on W.
+    Input: share [B, L*d] share of each lead's tokens among the present ones (repeated over d; the same for all chunks
+        of a record, because the same leads are shown throughout), pull b [B, D], rest c [B].
+    Output: read by `VectorState.proxy`.
     """
 
-    keys: Tensor | None
+    share: Tensor
+    pull: Tensor
+    rest: Tensor
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a chunk asks of a function f_W: that it gives value(token) at key(token).
+
+    Role: observation side of the proxy in `mlp` mode; never depends on W.
+    Input: keys [B, M, k] how a token looks, values [B, M, v] what it sees, present [B, M] bool.
+    Output: read by `MLPState.proxy`.
+    """
+
+    keys: Tensor
     values: Tensor
-    present: Tensor  # [B, L, M] bool, True = shown lead and real beat
+    present: Tensor
 
-    def chunk(self, start: int, stop: int) -> "Evidence":
-        """The evidence of beats start..stop, end exclusive."""
-        keys = None if self.keys is None else self.keys[:, :, start:stop]
-        return Evidence(keys, self.values[:, :, start:stop], self.present[:, :, start:stop])
 
-    def mean_over_present(self, error: Tensor) -> Tensor:
-        """error [B, L, M] -> [B]: the average over present tokens only, so that padding neither pulls nor dilutes."""
-        kept = torch.where(self.present, error, torch.zeros((), device=error.device))
-        return kept.sum((1, 2)) / self.present.sum((1, 2)).clamp(min=1)
+def mean_over_present(values: Tensor, present: Tensor) -> Tensor:
+    """[B, M] -> [B]: the average over present tokens only, so that padding neither pulls nor dilutes."""
+    kept = torch.where(present, values, torch.zeros((), device=values.device))
+    return kept.sum(1) / present.sum(1).clamp(min=1)
 
 
 class FastState(nn.Module):
     """What W is. The module holds slow weights only; W itself is a value, handed around and never changed in place.
 
-    Role: representation. Gives the prior W0 (the population heart) and the proxy by which a token constrains W.
-    Input: H [B, L, N, d] encoded tokens for `evidence`; W [B, D] for `proxy`.
-    Output: `initial` W [B, D]; `proxy` [B], how badly W explains a chunk.
+    Role: representation. Gives the prior W0 (the population heart) and the proxy by which tokens constrain W.
+    Input: H [B, L, N, d] encoded tokens and present [B, L, N] for `chunks`; W [B, D] for `proxy`.
+    Output: `initial` W [B, D]; `chunks`, the evidence of each chunk of beats; `proxy` [B], how badly W explains one.
     """
 
     size: int
@@ -67,21 +78,13 @@ class FastState(nn.Module):
         """W0 for every record: [B, D]."""
         return self.prior.expand(batch, self.size)
 
-    def evidence(self, h: Tensor, present: Tensor) -> Evidence:
-        """H [B, L, N, d], present [B, L, N] -> evidence."""
-        raise NotImplementedError("FastState: choose one of FAST_STATES; the base class has no proxy")
-
-    def proxy(self, w: Tensor, evidence: Evidence) -> Tensor:
-        """How badly W explains the evidence: W [B, D] -> [B]."""
-        raise NotImplementedError("FastState: choose one of FAST_STATES; the base class has no proxy")
-
 
 class VectorState(FastState):
     """W is a point in R^D; each lead's token is decoded from it by that lead's own slow map.
 
     Role: assumes that the heart is a low-dimensional point. Every lead sees it through its own window M_l, and
-        estimation is a filter: the proxy is quadratic in W.
-    Input: see FastState; values are the encoded tokens themselves.
+        estimation is a filter: the proxy is quadratic in W, so a chunk's tokens are summed up once (`Quadratic`).
+    Input: see FastState.
     Output: proxy [B] = mean over present tokens of ||M_l W + c_l - h||^2 / 2.
     """
 
@@ -96,14 +99,27 @@ class VectorState(FastState):
         self.decode = nn.Parameter(decode)
         self.offset = nn.Parameter(torch.zeros(N_LEADS, width))
 
-    def evidence(self, h: Tensor, present: Tensor) -> Evidence:
-        """H [B, L, N, d] -> evidence whose values are h less the lead's offset."""
-        return Evidence(None, h - self.offset[:, None], present)
+    def chunks(self, h: Tensor, present: Tensor, chunk_size: int) -> list[Quadratic]:
+        """H [B, L, N, d], present [B, L, N] -> one Quadratic a chunk.
 
-    def proxy(self, w: Tensor, evidence: Evidence) -> Tensor:
+        Expanding the squares of the proxy: b = sum_l M_l^T (sum of h - c_l) / count, over present tokens.
+        """
+        n, d = h.shape[2:]
+        target = torch.where(present[..., None], h - self.offset[:, None], torch.zeros((), device=h.device))
+        pad = -n % chunk_size
+        target = nn.functional.pad(target, (0, 0, 0, pad)).unflatten(2, (-1, chunk_size))
+        count = nn.functional.pad(present, (0, pad)).unflatten(2, (-1, chunk_size)).sum((1, 3)).clamp(min=1)
+        seen = target.sum(3) / count[:, None, :, None]  # [B, L, C, d]
+        pull = seen.permute(0, 2, 1, 3).flatten(2) @ self.decode.flatten(0, 1)
+        rest = 0.5 * target.square().sum((1, 3, 4)) / count
+        shown = present.any(2).to(h.dtype)
+        share = (shown / shown.sum(1, keepdim=True).clamp(min=1)).repeat_interleave(d, dim=1)
+        return [Quadratic(share, pull[:, c], rest[:, c]) for c in range(pull.shape[1])]
+
+    def proxy(self, w: Tensor, chunk: Quadratic) -> Tensor:
         """W [B, D] -> [B]."""
-        seen = (w @ self.decode.flatten(0, 1).mT).unflatten(1, self.offset.shape)
-        return evidence.mean_over_present(0.5 * (seen[:, :, None] - evidence.values).square().sum(-1))
+        seen = w @ self.decode.flatten(0, 1).mT
+        return 0.5 * (chunk.share * seen.square()).sum(1) - (chunk.pull * w).sum(1) + chunk.rest
 
 
 class MLPState(FastState):
@@ -144,19 +160,21 @@ class MLPState(FastState):
     def function(self, w: Tensor, keys: Tensor) -> Tensor:
         """f_W, the record's own MLP: W [B, D], keys [B, M, k] -> [B, M, v]."""
         p = self.unflatten(w)
-        hidden = torch.nn.functional.gelu(torch.baddbmm(p["bias_in"][:, None], keys, p["weight_in"].mT))
+        hidden = nn.functional.gelu(torch.baddbmm(p["bias_in"][:, None], keys, p["weight_in"].mT))
         return torch.baddbmm(p["bias_out"][:, None], hidden, p["weight_out"].mT)
 
-    def evidence(self, h: Tensor, present: Tensor) -> Evidence:
-        """H [B, L, N, d] -> evidence with keys [B, L, N, k] and values [B, L, N, v]."""
-        return Evidence(self.key(h), self.value(h), present)
+    def chunks(self, h: Tensor, present: Tensor, chunk_size: int) -> list[Tokens]:
+        """H [B, L, N, d], present [B, L, N] -> one Tokens a chunk."""
+        keys, values = self.key(h), self.value(h)
+        cut = [slice(at, at + chunk_size) for at in range(0, h.shape[2], chunk_size)]
+        return [
+            Tokens(keys[:, :, c].flatten(1, 2), values[:, :, c].flatten(1, 2), present[:, :, c].flatten(1)) for c in cut
+        ]
 
-    def proxy(self, w: Tensor, evidence: Evidence) -> Tensor:
+    def proxy(self, w: Tensor, chunk: Tokens) -> Tensor:
         """W [B, D] -> [B]."""
-        assert evidence.keys is not None, "evidence: expected keys in `mlp` mode, got None"
-        b, leads, m, k = evidence.keys.shape
-        seen = self.function(w, evidence.keys.reshape(b, leads * m, k)).reshape(evidence.values.shape)
-        return evidence.mean_over_present(0.5 * (seen - evidence.values).square().sum(-1))
+        error = self.function(w, chunk.keys) - chunk.values
+        return mean_over_present(0.5 * error.square().sum(-1), chunk.present)
 
 
 FAST_STATES: dict[str, type[VectorState] | type[MLPState]] = {"vector": VectorState, "mlp": MLPState}
@@ -217,28 +235,30 @@ class TTTUpdater(nn.Module):
         assert lead_mask.shape == (b, N_LEADS), f"lead_mask: expected [{b}, {N_LEADS}], got {tuple(lead_mask.shape)}"
         through = torch.is_grad_enabled()
         present = lead_mask[:, :, None] & beat_mask[:, None, :]
-        evidence = self.state.evidence(h.reshape(b, N_LEADS, n, -1), present)
         w = self.state.initial(b)
         steps = self.step_sizes()
         path, surprise = [], []
-        for start in range(0, n, self.cfg.chunk_size):
-            w, before = self._read_chunk(w, evidence.chunk(start, start + self.cfg.chunk_size), steps, through)
+        real = beat_mask[:, :: self.cfg.chunk_size]  # beats are packed to the front, so a chunk's first one decides
+        chunks = self.state.chunks(h.reshape(b, N_LEADS, n, -1), present, self.cfg.chunk_size)
+        for chunk, seen in zip(chunks, real.T, strict=True):
+            w, before = self._read_chunk(w, chunk, seen[:, None], steps, through)
             path.append(w)
             surprise.append(before)
         return {"W": w, "W_seq": torch.stack(path, 1), "proxy": torch.stack(surprise, 1)}
 
-    def _read_chunk(self, previous: Tensor, chunk: Evidence, steps: Tensor, through: bool) -> tuple[Tensor, Tensor]:
-        """Re-estimate W from one chunk; a chunk without a present token leaves it exactly as it was."""
+    def _read_chunk(
+        self, previous: Tensor, chunk: Any, real: Tensor, steps: Tensor, through: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Re-estimate W from one chunk; a chunk of padding (real [B, 1] False) leaves it exactly as it was."""
         w, first = previous, None
         for step in steps:
             gradient, value = self._proxy_gradient(w, chunk, through)
             first = value if first is None else first
             w = proximal_step(w, gradient, step, previous, self.cfg.state_smoothness)
-        seen = chunk.present.flatten(1).any(1, keepdim=True)
         assert first is not None, "model.ttt.inner_steps: expected at least 1, got 0"
-        return torch.where(seen, w, previous), first.detach()
+        return torch.where(real, w, previous), first.detach()
 
-    def _proxy_gradient(self, w: Tensor, chunk: Evidence, through: bool) -> tuple[Tensor, Tensor]:
+    def _proxy_gradient(self, w: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:
         # Records do not share W, so the gradient of the sum is each record's own gradient.
         with torch.enable_grad():
             at = w if through and w.requires_grad else w.detach().requires_grad_()
@@ -258,7 +278,10 @@ def _shape_check() -> None:
         size = updater.state.size
         assert out["W"].shape == (b, size) and out["W_seq"].shape == (b, 3, size)
         moved = (out["W_seq"][:, 0] - updater.state.initial(b)).norm(dim=1).mean()
-        print(f"{mode}: H {tuple(h.shape)} -> W {tuple(out['W'].shape)}, W_seq {tuple(out['W_seq'].shape)}, moved {moved:.3f}")
+        print(
+            f"{mode}: H {tuple(h.shape)} -> W {tuple(out['W'].shape)}, "
+            f"W_seq {tuple(out['W_seq'].shape)}, moved {moved:.3f}"
+        )
 
 
 if __name__ == "__main__":

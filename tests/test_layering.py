@@ -1,0 +1,168 @@
+"""The drawing of the house, kept by reading every import, those inside functions included."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+BASE = ("ecggen.leads", "ecggen.config", "ecggen.errors", "ecggen.atomic")
+SETTINGS = (*BASE, "ecggen.limits", "ecggen.strictyaml", "ecggen.configfile")
+RESULTS = (*SETTINGS, "ecggen.runid", "ecggen.stepfolder")
+CORE = (*SETTINGS, "ecggen.data", "ecggen.models", "ecggen.losses", "ecggen.metrics")
+
+# Who may import whom: a module or package -> modules or packages. The longest fitting name decides; a package may
+# always import its own modules. A module without a row is an error: draw it here first.
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "ecggen": ("ecggen.checkpoint", "ecggen.models"),
+    "ecggen.leads": (),
+    "ecggen.config": (),
+    "ecggen.errors": (),
+    "ecggen.atomic": (),
+    "ecggen.limits": ("ecggen.config",),
+    "ecggen.strictyaml": ("ecggen.errors",),
+    "ecggen.configfile": SETTINGS,
+    "ecggen.runid": SETTINGS,
+    "ecggen.stepfolder": RESULTS,
+    "ecggen.progress": BASE,
+    "ecggen.data": BASE,
+    "ecggen.data.heart": (),
+    "ecggen.data.recording": (),
+    "ecggen.data.rpeaks": (),
+    "ecggen.data.beats": ("ecggen.data.rpeaks",),
+    "ecggen.data.tokenizer": ("ecggen.config", "ecggen.leads", "ecggen.data.beats", "ecggen.data.rpeaks"),
+    "ecggen.models": ("ecggen.config", "ecggen.leads", "ecggen.data.tokenizer", "ecggen.data.beats"),
+    "ecggen.losses": ("ecggen.config", "ecggen.leads", "ecggen.models"),
+    "ecggen.metrics": ("ecggen.leads",),
+    "ecggen.baselines": CORE,
+    "ecggen.checkpoint": CORE,
+    "ecggen.eval": (*CORE, "ecggen.baselines"),
+    "ecggen.probe": (*CORE, "ecggen.eval"),
+    "ecggen.encode": CORE,
+    "ecggen.plots": CORE,
+    "ecggen.card": BASE,
+    "ecggen.train": (*CORE, "ecggen.checkpoint", "ecggen.eval", "ecggen.progress"),
+    "ecggen.runs": ("ecggen",),
+    "search": (*RESULTS, *(f"ecggen.{name}" for name in ("data", "train", "eval", "checkpoint", "plots", "runs"))),
+    "main": ("ecggen",),
+    "run_search": ("ecggen", "search"),
+}
+# These need torch, numpy and the standard library, and nothing else.
+PLAIN_TORCH = ("ecggen.models", "ecggen.data.tokenizer", "ecggen.data.beats", "ecggen.data.rpeaks", "ecggen.losses")
+STANDARD_LIBRARY = ("ecggen.config", "ecggen.errors", "ecggen.atomic", "ecggen.limits")
+NAMELESS_ROOMS = {"util", "utils", "helper", "helpers", "misc", "common"}
+
+
+def sources():
+    """Module name -> file, for everything that may import or be imported."""
+    files = [path for top in ("ecggen", "search") for path in sorted((REPO / top).rglob("*.py"))]
+    files += [path for name in ("main.py", "run_search.py") if (path := REPO / name).exists()]
+    return {name_of(path): path for path in files}
+
+
+def name_of(path):
+    parts = path.relative_to(REPO).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path, modules):
+    """Every module that a file imports anywhere, `from a import b` as a.b where that is a module."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, (
+                f"{path}:{node.lineno}: expected absolute imports, got a relative one; write the name out"
+            )
+            named = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in modules else node.module for name in named}
+    return found
+
+
+MODULES = sources()
+IMPORTS = {name: imports_of(path, MODULES) for name, path in MODULES.items()}
+
+
+def within(name, prefixes):
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def row_of(name):
+    fitting = [prefix for prefix in ALLOWED if within(name, [prefix]) and (prefix != "ecggen" or name == "ecggen")]
+    assert fitting, f"{name}: has no row in ALLOWED; say what it may import"
+    return max(fitting, key=len)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_follow_the_drawing(name):
+    row = row_of(name)
+    own = [row] if (REPO / row.replace(".", "/")).is_dir() and row != "ecggen" else []
+    ours = {other for other in IMPORTS[name] if within(other, ["ecggen", "search", "main", "run_search"])}
+    wrong = sorted(other for other in ours if not within(other, [*ALLOWED[row], *own]))
+    assert not wrong, f"{name} may import {', '.join(ALLOWED[row]) or 'nothing of ours'}; got {', '.join(wrong)}"
+
+
+def test_there_are_no_cycles():
+    done, path = set(), []
+
+    def visit(name):
+        assert name not in path, f"import cycle: {' -> '.join([*path[path.index(name) :], name])}"
+        if name in done:
+            return
+        path.append(name)
+        for other in sorted(IMPORTS[name] & set(MODULES)):
+            visit(other)
+        done.add(path.pop())
+
+    for name in MODULES:
+        visit(name)
+
+
+def outside(name):
+    return {other.split(".")[0] for other in IMPORTS[name]} - {"ecggen", "search"} - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if within(name, PLAIN_TORCH)])
+def test_the_core_needs_torch_and_numpy_alone(name):
+    assert outside(name) <= {"torch", "numpy"}
+
+
+@pytest.mark.parametrize("name", STANDARD_LIBRARY)
+def test_the_base_needs_the_standard_library_alone(name):
+    assert not outside(name)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if within(name, ["ecggen"])])
+def test_the_core_knows_nothing_of_the_search(name):
+    assert not outside(name) & {"ray", "optuna", "plotly"}
+
+
+def test_rooms_have_names():
+    files = [path for top in ("ecggen", "search", "tests", "benchmarks") for path in (REPO / top).rglob("*")]
+    files += list(REPO.glob("*.py"))
+    assert not [path for path in files if path.stem.lower() in NAMELESS_ROOMS]
+
+
+def test_data_package_is_only_a_marker():
+    assert (REPO / "ecggen" / "data" / "__init__.py").read_text() == ""
+
+
+IMPORT_ALL = """
+import importlib, sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("ray", "optuna", "plotly"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+"""
+
+
+def test_ecggen_works_without_ray_and_optuna():
+    names = [name for name in MODULES if within(name, ["ecggen"])]
+    done = subprocess.run([sys.executable, "-c", IMPORT_ALL, *names], cwd=REPO, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
