@@ -13,9 +13,10 @@ from pathlib import Path
 from rich.console import Console
 
 from ecggen import __version__
+from ecggen.card import METRICS_FILE, print_card, read_card
 from ecggen.config import DEVICES, SOURCES, RunConfig
 from ecggen.configfile import apply_overrides, apply_settings, dump_yaml, get_setting, load_run_config
-from ecggen.errors import UserError
+from ecggen.errors import Interrupted, UserError
 from ecggen.runid import ensure_runid, parse_runid, read_codes, run_hash, runid_of, settings_of
 from ecggen.stepfolder import find_run, finished_runs
 
@@ -110,9 +111,6 @@ def finished_folder(args: argparse.Namespace) -> Path | None:
 
 def show(folder: Path, console: Console) -> None:
     """Print the card of a finished run."""
-    from ecggen.card import print_card
-    from ecggen.runs import read_card
-
     print_card(read_card(folder), console)
     console.print(f"{folder}", highlight=False)
 
@@ -140,8 +138,7 @@ def trained(args: argparse.Namespace) -> tuple[Path, RunConfig]:
 
 def run_eval(args: argparse.Namespace, console: Console) -> None:
     """Judge a finished run again, on its own data or on other."""
-    from ecggen.card import print_card
-    from ecggen.runs import METRICS_FILE, evaluate, load_run, write_json
+    from ecggen.runs import evaluate, load_run, write_json
 
     folder, run = trained(args)
     model, own = load_run(folder)
@@ -187,8 +184,6 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit code."""
     args = parser().parse_args(argv)
     console = Console(width=None if sys.stdout.isatty() else 132, soft_wrap=True)
-    from ecggen.train import Interrupted
-
     try:
         folder = finished_folder(args)
         if folder is not None:

@@ -1,10 +1,15 @@
 """The evaluation card on screen: what `metrics.json` says, as tables."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from ecggen.errors import UserError
+
+METRICS_FILE = "metrics.json"
 SHOWN = (
     ("r", "{:.3f}"),
     ("r2", "{:.3f}"),
@@ -14,6 +19,16 @@ SHOWN = (
     ("slope", "{:.2f}"),
 )
 HEADERS = ("r", "R2", "RMSE mV", "SNR dB", "sd ratio", "slope")
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The evaluation card of a finished folder. Raises UserError where it cannot be read."""
+    path = folder / METRICS_FILE
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: expected an evaluation card, got none ({error}); make one with --mode eval") from None
+    return card
 
 
 def print_card(card: dict[str, Any], console: Console | None = None) -> None:
@@ -27,6 +42,15 @@ def print_card(card: dict[str, Any], console: Console | None = None) -> None:
     console.print(_reconstruction_table(card["reconstruction"]))
     for table in filter(None, (_probe_table(card.get("probe")), _state_table(card))):
         console.print(table)
+
+
+def _show(value: float | None, form: str = "{:.3f}") -> str:
+    """A figure, or a dash where there is none."""
+    return "-" if value is None or value != value else form.format(value)
+
+
+def _with_interval(value: float | None, interval: list[float | None]) -> str:
+    return f"{_show(value)} [{_show(interval[0])}, {_show(interval[1])}]"
 
 
 def _reconstruction_table(reconstruction: dict[str, Any]) -> Table:
@@ -43,10 +67,11 @@ def _reconstruction_table(reconstruction: dict[str, Any]) -> Table:
         judged = "all" if len(entry["scored"]) == 12 else ", ".join(entry["scored"])
         label = f"{name} -> {judged}"
         for rival, figures in entry["rivals"].items():
-            low, high = figures["r"]["interval"]
-            cells = [form.format(figures[key]["value"]) for key, form in SHOWN]
+            cells = [_show(figures[key]["value"], form) for key, form in SHOWN]
             bold = "bold" if rival == "model" else ""
-            table.add_row(label, rival, f"{cells[0]} [{low:.3f}, {high:.3f}]", *cells[1:], style=bold)
+            table.add_row(
+                label, rival, _with_interval(figures["r"]["value"], figures["r"]["interval"]), *cells[1:], style=bold
+            )
             label = ""
         table.add_section()
     return table
@@ -55,7 +80,6 @@ def _reconstruction_table(reconstruction: dict[str, Any]) -> Table:
 def _probe_table(probe: dict[str, Any] | None) -> Table | None:
     if probe is None:
         return None
-    low, high = probe["interval"]
     table = Table(title=f"{probe['kind']} head on frozen W ({probe['penalty']})", title_justify="left")
     table.add_column("macro AUROC [95 % interval]")
     table.add_column("accuracy")
@@ -63,10 +87,10 @@ def _probe_table(probe: dict[str, Any] | None) -> Table | None:
         table.add_column(name, justify="right")
     table.add_column("records", justify="right")
     table.add_column("without label", justify="right")
-    each = [f"{value:.3f}" for value in probe["per_class"].values()]
+    each = [_show(value) for value in probe["per_class"].values()]
     table.add_row(
-        f"{probe['auroc']:.3f} [{low:.3f}, {high:.3f}]",
-        f"{probe['accuracy']:.3f}",
+        _with_interval(probe["auroc"], probe["interval"]),
+        _show(probe["accuracy"]),
         *each,
         str(probe["records"]),
         str(probe["unlabelled"]),
@@ -82,11 +106,11 @@ def _state_table(card: dict[str, Any]) -> Table:
     table.add_row("directions of W in use", f"{state['rank']} of {state['size']} over {state['records']} records")
     twelve = card["reconstruction"].get("all twelve", {})
     if twelve.get("records"):
-        table.add_row("residual's share of the rendered energy", f"{twelve['residual_share']:.3f}")
+        table.add_row("residual's share of the rendered energy", _show(twelve["residual_share"]))
         fallback = f"{twelve['fallback']} of {twelve['records']} records"
         table.add_row("no beats found, equal windows instead", fallback)
     if card.get("source") is not None:
-        table.add_row("rendered source against the true one, r", f"{card['source']['r']:.3f}")
+        table.add_row("rendered source against the true one, r", _show(card["source"]["r"]))
     rejected = card["rejected"]
     table.add_row(
         "records left out", f"{rejected['count']}" + (f" (most: {rejected['most']})" if rejected["count"] else "")

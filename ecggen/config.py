@@ -149,7 +149,7 @@ class TrainConfig:
     """How a model is trained."""
 
     seed: int = 0
-    steps: int = 1000  # optimizer steps, the budget N of the run's folder
+    steps: int = 600  # optimizer steps, the budget N of the run's folder
     batch_size: int = 48  # records a step
     lr: float = 2e-3
     weight_decay: float = 0.01
@@ -159,7 +159,7 @@ class TrainConfig:
     min_leads: int = 1  # leads shown in the other steps, at least
     max_leads: int = 8  # and at most
     boundary_jitter: float = 0.02  # s, standard deviation of a shift of a record's beat windows
-    validate_every: int = 250  # steps
+    validate_every: int = 200  # steps
     validate_records: int = 512  # records of the validation split that choose the checkpoint
     threads: int = 0  # torch threads, 0 = one a core
     device: str = "auto"  # one of DEVICES
@@ -175,7 +175,6 @@ class EvalConfig:
     bootstrap: int = 1000  # resamples for the 95 % intervals
     limit: int | None = None  # judge at most so many records, None = all
     baseline_records: int = 4096  # training records that the baselines are fitted on, at most
-    probe_records: int | None = None  # training records that the head is fitted on, at most; None = all
 
 
 @dataclass(frozen=True)

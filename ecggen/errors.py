@@ -1,5 +1,9 @@
-"""The one error that a user is meant to read: what was expected, what was got, and the remedy, in one line."""
+"""What a user is meant to read: faults in one line (expected, got, remedy), and the news of an interruption."""
 
 
 class UserError(Exception):
     """Wrong input, settings or files. Entry points print the message alone and leave with exit code 2."""
+
+
+class Interrupted(Exception):  # noqa: N818  an order to stop is not an error
+    """Training was asked to stop from outside (Ctrl-C); its state is saved if it has a folder."""

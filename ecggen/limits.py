@@ -106,5 +106,4 @@ RANGES: dict[str, Range] = {
     "eval.bootstrap": Range(0, 1_000_000),
     "eval.limit": COUNT,
     "eval.baseline_records": COUNT,
-    "eval.probe_records": COUNT,
 }

@@ -116,8 +116,9 @@ def resampled_sums(sums: np.ndarray, resamples: int, seed: int = 0) -> np.ndarra
 
 
 def interval(values: np.ndarray) -> list[float]:
-    """The 95 % interval of bootstrap values [resamples]."""
-    low, high = np.percentile(values, INTERVAL)
+    """The 95 % interval of bootstrap values [resamples]; resamples without a figure (NaN) are left out."""
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, INTERVAL) if len(finite) else (np.nan, np.nan)
     return [float(low), float(high)]
 
 

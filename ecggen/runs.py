@@ -19,6 +19,7 @@ import torch
 
 from ecggen import __version__
 from ecggen.atomic import whole_file, write_text
+from ecggen.card import METRICS_FILE
 from ecggen.checkpoint import MODEL_FILE, TRAINING_FILE, load_model, save_model
 from ecggen.config import RunConfig
 from ecggen.configfile import dump_yaml, load_run_config
@@ -40,7 +41,7 @@ from ecggen.runid import run_hash
 from ecggen.stepfolder import claim_folder
 from ecggen.train import Report, resolve_device, resolve_threads, train
 
-CONFIG_FILE, METRICS_FILE, HISTORY_FILE, FIGURE_FILE = "config.yaml", "metrics.json", "history.csv", "record.png"
+CONFIG_FILE, HISTORY_FILE, FIGURE_FILE = "config.yaml", "history.csv", "record.png"
 REJECTED_FILE, INFO_FILE = "rejected.csv", "run_info.json"
 RANK_RECORDS = 256
 Say = Callable[[str], None]
@@ -121,7 +122,7 @@ def fit_own_head(model: ECGGenModel, run: RunConfig) -> str | None:
     train_set = ECGDataset(run, "train")
     if run.train.head == "none" or not train_set.classes:
         return None
-    known = encode_states(model, train_set, run.eval.probe_records)
+    known = encode_states(model, train_set)
     val = encode_states(model, ECGDataset(run, "val"))
     head, penalty = fit_head(
         run.train.head, known.w, known.targets, val.w, val.targets, train_set.multi_label, run.train.seed
@@ -139,6 +140,7 @@ def evaluate(model: ECGGenModel, run: RunConfig, runid: str | None, penalty: str
     name, judged = judging_split(run)
     if len(judged) == 0:
         raise UserError(f"split {name}: expected records to judge on, got none; set eval.split or add records")
+    torch.set_num_threads(resolve_threads(run.train.threads))
     limit, resamples = run.eval.limit, run.eval.bootstrap
     card: dict[str, Any] = {
         "runid": runid,
@@ -185,16 +187,6 @@ def draw_record(model: ECGGenModel, run: RunConfig, path: Path) -> None:
 def load_run(folder: Path) -> tuple[ECGGenModel, RunConfig]:
     """Model and settings of a finished folder. Raises UserError."""
     return load_model(folder / MODEL_FILE), load_run_config(folder / CONFIG_FILE)
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """The evaluation card of a finished folder. Raises UserError where it cannot be read."""
-    path = folder / METRICS_FILE
-    try:
-        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: expected an evaluation card, got none ({error}); make one with --mode eval") from None
-    return card
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -25,6 +25,8 @@ from ecggen.runid import parse_runid
 State = Literal["new", "resume", "reuse"]
 DONE = "DONE"
 _HASH, _LOCK = ".hash", ".lock"
+_SETTINGS = "config.yaml"  # written before anything is learned
+_CLAIMS = ".claims.lock"
 _CLAIM_SECONDS = 60.0  # claims of other processes take milliseconds
 _NAME = re.compile(r"(m[1-9]\d*s[1-9]\d*k[1-9]\d*)_step([1-9]\d*)(?:_([0-9a-f]{6}))?", re.ASCII)
 
@@ -52,8 +54,12 @@ class Claim:
         write_text(self.folder / DONE, self.run_hash + "\n")
 
     def release(self) -> None:
-        """Lets other processes write the folder. Harmless when repeated."""
-        if self._lock is not None:
+        """Lets other processes write the folder; one in which nothing was learned goes. Harmless when repeated."""
+        if self._lock is None or not self._lock.is_locked:
+            return
+        with FileLock(self.folder.parent / _CLAIMS, timeout=_CLAIM_SECONDS):
+            if self.folder.is_dir() and _is_empty(self.folder):
+                shutil.rmtree(self.folder, ignore_errors=True)
             self._lock.release()
 
     def __enter__(self) -> "Claim":
@@ -84,7 +90,7 @@ def claim_folder(results: Path, runid: str, steps: int, run_hash: str, force: bo
     own = plain.with_name(f"{plain.name}_{run_hash[:6]}")
     _make(results)
     try:
-        with FileLock(results / ".claims.lock", timeout=_CLAIM_SECONDS):
+        with FileLock(results / _CLAIMS, timeout=_CLAIM_SECONDS):
             folder, note = _place(plain, own, run_hash)
             return _claim(folder, note, run_hash, force)
     except Timeout:
@@ -100,24 +106,33 @@ def _place(plain: Path, own: Path, run_hash: str) -> tuple[Path, str]:
     for folder in (plain, own):
         if _read_hash(folder) == run_hash:
             return folder, ""
-    if not plain.exists() or (plain.is_dir() and _is_empty(plain)):
+    if not plain.exists():
         return plain, ""
-    if plain.is_dir() and not (plain / DONE).exists() and _read_hash(plain) and _set_aside(plain):
-        return plain, f"{plain.name}: an unfinished run with other settings was moved to its own hash"
+    if plain.is_dir() and not (plain / DONE).exists() and not _is_held(plain):
+        if _is_empty(plain):
+            return plain, ""
+        if _read_hash(plain) and _set_aside(plain):
+            return plain, f"{plain.name}: an unfinished run with other settings was moved to its own hash"
     return own, f"{plain.name} holds a run with other settings; this one goes to {own.name}"
 
 
+def _is_held(folder: Path) -> bool:
+    """Whether a process writes the folder just now."""
+    if not (folder / _LOCK).exists():
+        return False
+    try:
+        with FileLock(folder / _LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def _set_aside(plain: Path) -> bool:
-    """Moves an abandoned folder to the name with its hash; False where a process writes it or that name is taken."""
+    """Moves an abandoned folder to the name with its hash; False where that name is taken."""
     aside = plain.with_name(f"{plain.name}_{_read_hash(plain)[:6]}")
     if aside.exists():
         return False
-    lock = FileLock(plain / _LOCK, timeout=0)
-    try:
-        with lock:
-            plain.rename(aside)
-    except (Timeout, OSError):
-        return False
+    plain.rename(aside)
     return True
 
 
@@ -202,7 +217,8 @@ def _make(folder: Path) -> None:
 
 
 def _is_empty(folder: Path) -> bool:
-    return all(entry.name in (_HASH, _LOCK) for entry in folder.iterdir())
+    """Whether nothing has been learned there yet."""
+    return all(entry.name in (_HASH, _LOCK, _SETTINGS) for entry in folder.iterdir())
 
 
 def _empty(folder: Path) -> None:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ecggen.checkpoint import load_training, save_training
 from ecggen.config import RunConfig, TrainConfig
 from ecggen.data.pipeline import ECGDataset
-from ecggen.errors import UserError
+from ecggen.errors import Interrupted, UserError
 from ecggen.eval import validate
 from ecggen.losses import loss_terms, total_loss
 from ecggen.models.ecggen import ECGGenModel
@@ -36,10 +36,6 @@ FINAL_LR = 0.02  # share of the learning rate left at the end of the cosine
 BETAS = (0.9, 0.98)
 # Streams of random numbers that must not be one another's.
 ORDER, SHOW, DROPOUT = range(3)
-
-
-class Interrupted(Exception):  # noqa: N818  an order to stop is not an error
-    """Training was asked to stop from outside (Ctrl-C); its state is saved if it has a folder."""
 
 
 @dataclass

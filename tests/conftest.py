@@ -3,9 +3,15 @@
 import os
 from pathlib import Path
 
+# Before torch is loaded: threads that wait must not keep a core busy.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import pytest
+import torch
 
 REPO = Path(__file__).resolve().parents[1]
+# One thread: small tensors gain nothing from two, and results repeat to the bit.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -14,4 +20,12 @@ def real_data() -> Path:
     folder = Path(os.environ.get("ECGGEN_DATA") or REPO.parent / "shared" / "data")
     if not (folder / "ptbxl").is_dir():
         pytest.skip(f"real recordings: looked in {folder}, none there; set ECGGEN_DATA to the folder that holds them")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tests build their caches in a folder of their own, never in the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["ECGGEN_CACHE"] = str(folder)
     return folder

@@ -81,10 +81,22 @@ def test_force_begins_an_unfinished_run_anew(tmp_path):
         assert not (folder / "checkpoint").exists()
 
 
-def test_a_claim_that_wrote_nothing_is_new_again(tmp_path):
-    claim_folder(tmp_path, "m1s1k1", 6, A).release()
+def test_a_claim_that_came_to_nothing_leaves_nothing(tmp_path):
+    with pytest.raises(UserError), claim_folder(tmp_path, "m1s1k1", 6, A) as claim:
+        (claim.folder / "config.yaml").write_text("train: {}")
+        raise UserError("no such recordings")
+    assert not claim.folder.exists()
     with claim_folder(tmp_path, "m1s1k1", 6, A) as again:
         assert again.state == "new"
+
+
+def test_a_kill_before_anything_was_learned_leaves_a_free_folder(tmp_path):
+    (tmp_path / "m1s1k1_step6").mkdir()
+    for name, text in ((".hash", B), (".lock", ""), ("config.yaml", "train: {}")):
+        (tmp_path / "m1s1k1_step6" / name).write_text(text)
+    with claim_folder(tmp_path, "m1s1k1", 6, A) as claim:
+        assert claim.state == "new"
+        assert claim.folder.name == "m1s1k1_step6"
 
 
 def test_other_settings_go_to_a_folder_with_their_hash_and_find_it_again(tmp_path):
@@ -117,9 +129,10 @@ def test_an_abandoned_run_does_not_keep_the_plain_name_and_can_still_be_resumed(
 
 def test_a_running_one_keeps_its_name(tmp_path):
     with claim_folder(tmp_path, "m1s1k1", 6, A) as running:
-        (running.folder / "checkpoint").write_text("a")
-        with claim_folder(tmp_path, "m1s1k1", 6, B) as other:
-            assert other.folder.name == "m1s1k1_step6_bbbbbb"
+        for name in ("config.yaml", "checkpoint"):
+            with claim_folder(tmp_path, "m1s1k1", 6, B) as other:
+                assert other.folder.name == "m1s1k1_step6_bbbbbb"
+            (running.folder / name).write_text("a")
         running.finish()
     assert find_run(tmp_path, "m1s1k1") == tmp_path / "m1s1k1_step6"
 

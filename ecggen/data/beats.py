@@ -42,7 +42,7 @@ def rr_spans(peaks: Tensor, n_samples: int, before: float) -> tuple[list[Span], 
     """
     if len(peaks) < MIN_BEATS:
         return [], len(peaks)
-    rr = max(int(torch.diff(peaks).double().median().round()), 2)
+    rr = max(round(float(torch.diff(peaks).double().quantile(0.5))), 2)
     lead_in = round(before * rr)
     starts = [int(p) - lead_in for p in peaks.tolist()]
     spans = [(s, s + rr) for s in starts if s >= 0 and s + rr <= n_samples]

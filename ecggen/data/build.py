@@ -170,7 +170,10 @@ def process_chunk(task: tuple[Job, int, list[Entry]]) -> list[Part]:
 def _process_record(entry: Entry, job: Job) -> Iterator[Window | LeftOut]:
     try:
         for recording in job.source.read(entry):
-            yield from preprocess(recording, job.signal, job.data.seconds, job.data.max_amplitude)
+            for result in preprocess(recording, job.signal, job.data.seconds, job.data.max_amplitude):
+                yield result
+                if isinstance(result, LeftOut) and result.id == entry.id:
+                    return  # the record itself, not one of its windows: further blocks would say the same
     except UnreadableError as error:
         yield LeftOut(entry.id, str(error))
 

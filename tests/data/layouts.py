@@ -90,7 +90,7 @@ def write_mimic(root, signals, fs=500.0):
 def write_wfdb(root, signals, fs=500.0):
     for number, signal in enumerate(signals):
         labels = ("Dx: 426783006", "Dx: 59118001,164889003", "Dx: Unknown")[number % 3]
-        write_record(root / f"g{number % 2}" / f"r{number}", signal, LEADS, fs, comments=("Age: 60", labels))
+        write_record(root / f"g{number // 2}" / f"r{number}", signal, LEADS, fs, comments=("Age: 60", labels))
     return root
 
 

@@ -50,5 +50,3 @@ def windows(records: int, beats: int, length: int = 80) -> list[list[tuple[int, 
 @pytest.fixture(params=["vector", "mlp"])
 def mode(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-

@@ -70,9 +70,7 @@ def test_causal_attention_sees_its_own_chunk_and_earlier_ones_only():
     changed = x().clone()
     changed[:, :, 5] += 1.0
     model = encoder("causal", chunk_size=2)
-    before, after = (
-        model(v, all_true(2, 12), all_true(2, 6)).reshape(2, 12, 6, 16) for v in (x(), changed)
-    )
+    before, after = (model(v, all_true(2, 12), all_true(2, 6)).reshape(2, 12, 6, 16) for v in (x(), changed))
     torch.testing.assert_close(after[:, :, :4], before[:, :, :4], rtol=0, atol=1e-6)
     assert (after[:, :, 4] - before[:, :, 4]).abs().max() > 1e-4, "the other beat of the same chunk"
     full = encoder("full")

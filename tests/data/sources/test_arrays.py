@@ -32,7 +32,9 @@ def test_lead_names_may_be_separated_as_people_do(tmp_path, leads):
     assert read(folder(tmp_path, np.zeros((1, 2, 2000)), ("x", 200, "mV", leads, "", "", ""))).leads == ("II", "V5")
 
 
-@pytest.mark.parametrize(("unit", "dtype", "value"), [("uV", np.int16, 1500), ("V", np.float64, 1.5e-3), ("mV", "f4", 1.5)])
+@pytest.mark.parametrize(
+    ("unit", "dtype", "value"), [("uV", np.int16, 1500), ("V", np.float64, 1.5e-3), ("mV", "f4", 1.5)]
+)
 def test_whole_numbers_and_units_become_millivolts(tmp_path, unit, dtype, value):
     source = folder(tmp_path, np.full((1, 1, 2000), value, dtype), ("x", 200, unit, "II", "", "", ""))
     assert read(source).signal == pytest.approx(1.5)
@@ -40,7 +42,12 @@ def test_whole_numbers_and_units_become_millivolts(tmp_path, unit, dtype, value)
 
 @pytest.mark.parametrize(
     ("fs", "unit", "reason"),
-    [("200", "mmHg", "expected mV, uV or V, got 'mmHg'"), ("fast", "mV", "got 'fast'"), ("-1", "mV", "got '-1'"), ("nan", "mV", "got 'nan'")],
+    [
+        ("200", "mmHg", "expected mV, uV or V, got 'mmHg'"),
+        ("fast", "mV", "got 'fast'"),
+        ("-1", "mV", "got '-1'"),
+        ("nan", "mV", "got 'nan'"),
+    ],
 )
 def test_a_line_that_makes_no_sense_leaves_its_record_out(tmp_path, fs, unit, reason):
     with pytest.raises(UnreadableError, match=reason):

@@ -25,18 +25,18 @@ def read(source, name):
 def test_ids_are_paths_below_the_root_and_labels_snomed_codes_of_the_header(root):
     source = WFDBFolderSource(root, 10.0)
     labels = {entry.id: read(source, entry.id)[0].labels for entry in source.entries()}
-    assert labels == {"g0/r0": ("426783006",), "g0/r2": None, "g1/r1": ("164889003", "59118001")}
+    assert labels == {"g0/r0": ("426783006",), "g0/r1": ("164889003", "59118001"), "g1/r2": None}
 
 
 def test_the_table_gives_patient_fold_and_labels_and_outranks_the_header(root):
-    rows = (("g0/r0", "p1", "3", "NORM"), ("g1/r1", "p2", "", "MI; CD"), ("g9/elsewhere", "", "", ""))
+    rows = (("g0/r0", "p1", "3", "NORM"), ("g0/r1", "p2", "", "MI; CD"), ("g9/elsewhere", "", "", ""))
     table(root / "labels.csv", ("id", "patient", "fold", "label"), *rows)
     source = WFDBFolderSource(root, 10.0)
     got = {entry.id: (entry.patient, entry.fold, read(source, entry.id)[0].labels) for entry in source.entries()}
     assert got == {
         "g0/r0": ("p1", 3, ("NORM",)),
-        "g1/r1": ("p2", None, ("CD", "MI")),
-        "g0/r2": (None, None, None),
+        "g0/r1": ("p2", None, ("CD", "MI")),
+        "g1/r2": (None, None, None),
     }
 
 
@@ -169,5 +169,5 @@ def test_measured_frank_leads_pass_the_same_filter(real_data):
         frank = window.vectors["frank"]
         assert frank.shape == (3, 1000)
         # X looks along I, Y along aVF; measured on a patient, so only roughly
-        assert np.corrcoef(frank[0], window.ecg[LEADS.index("I")])[0, 1] > 0.8
-        assert np.corrcoef(frank[1], window.ecg[LEADS.index("aVF")])[0, 1] > 0.8
+        assert np.corrcoef(frank[0], window.ecg[LEADS.index("I")])[0, 1] > 0.7
+        assert np.corrcoef(frank[1], window.ecg[LEADS.index("aVF")])[0, 1] > 0.7

@@ -1,0 +1,192 @@
+import os
+import signal as signals
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecggen.config import DataConfig, SignalConfig, SimulatorConfig
+from ecggen.data import cache as cache_module
+from ecggen.data.cache import cache_name, cache_root, open_cache
+from ecggen.data.sources.catalog import make_source
+from ecggen.errors import UserError
+from tests.data.layouts import hearts, write_arrays
+
+SIGNAL = SignalConfig()
+REPO = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def data(tmp_path):
+    return DataConfig(simulator=SimulatorConfig(records=4), cache=str(tmp_path / "cache"))
+
+
+def name(data, signal=SIGNAL):
+    return cache_name(data, signal, make_source(data, signal))
+
+
+def folders(data):
+    return sorted(path.name for path in Path(data.cache).iterdir() if path.is_dir())
+
+
+def test_the_second_start_reads_what_the_first_one_built(data, monkeypatch):
+    first = open_cache(data, SIGNAL)
+    monkeypatch.setattr(cache_module, "build", lambda *_: pytest.fail("built again"))
+    second = open_cache(data, SIGNAL)
+    assert second.folder == first.folder
+    assert np.array_equal(second.signals, first.signals)
+    assert isinstance(second.signals, np.memmap)
+    assert folders(data) == [first.folder.name]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seconds": 8.0},
+        {"limit": 2},
+        {"max_amplitude": 5.0},
+        {"simulator": SimulatorConfig(records=4, seed=1)},
+    ],
+)
+def test_settings_that_change_the_content_change_the_name(data, changed):
+    assert name(replace(data, **changed)) != name(data)
+
+
+def test_the_band_changes_the_name_and_splits_and_workers_do_not(data):
+    assert name(data, SignalConfig(band_high=30.0)) != name(data)
+    assert name(replace(data, train_folds=(1,), val_folds=(2,), workers=3)) == name(data)
+
+
+def test_the_code_changes_the_name(data, monkeypatch):
+    before = name(data)
+    monkeypatch.setattr(cache_module, "code_digest", lambda: "of another version")
+    assert name(data) != before
+
+
+def test_the_code_that_counts_is_there():
+    here = Path(cache_module.__file__).parent
+    assert all((here / part).exists() for part in cache_module.CODE)
+
+
+def test_changed_recordings_are_read_again(tmp_path):
+    root = write_arrays(tmp_path / "root", hearts(2))
+    data = DataConfig(source="arrays", root=str(root), cache=str(tmp_path / "cache"))
+    before = open_cache(data, SIGNAL)
+    write_arrays(root, hearts(2, seed=1))
+    after = open_cache(data, SIGNAL)
+    assert after.folder != before.folder
+    assert not np.array_equal(after.signals, before.signals)
+
+
+def test_cache_folder_is_named_by_setting_then_environment_then_user(monkeypatch, tmp_path):
+    monkeypatch.setenv("ECGGEN_CACHE", str(tmp_path / "env"))
+    assert cache_root(DataConfig(cache=str(tmp_path / "set"))) == tmp_path / "set"
+    assert cache_root(DataConfig()) == tmp_path / "env"
+    monkeypatch.delenv("ECGGEN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    assert cache_root(DataConfig()) == tmp_path / "home" / "ecggen"
+
+
+def test_a_failed_build_leaves_nothing_that_looks_usable(data, monkeypatch):
+    def fail(source, data, signal, folder):
+        (folder / "info.json").write_text("{}")
+        raise RuntimeError("disk on fire")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache_module, "build", fail)
+        with pytest.raises(RuntimeError):
+            open_cache(data, SIGNAL)
+    assert folders(data) == []
+    assert len(open_cache(data, SIGNAL)) == 4
+
+
+def start(data, records, workers=1):
+    """A process of its own that builds the cache of `records` simulated records."""
+    script = (
+        "from ecggen.config import *\nfrom ecggen.data.cache import open_cache\n"
+        "if __name__ == '__main__':\n"
+        f"    simulator = SimulatorConfig(records={records})\n"
+        f"    data = DataConfig(simulator=simulator, cache={data.cache!r}, workers={workers})\n"
+        "    print(len(open_cache(data, SignalConfig())))\n"
+    )
+    path = Path(data.cache).parent / "start.py"
+    path.write_text(script, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, str(path)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def wait_for(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def runs(pid):
+    """Whether a process is there and is no zombie that nobody has buried yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux's /proc which processes run")
+def test_a_build_killed_in_the_middle_leaves_nothing_and_the_next_one_clears_up(data):
+    process = start(data, records=4000, workers=2)
+    wait_for(lambda: list(Path(data.cache).glob("*.unfinished/part-*")))
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.send_signal(signals.SIGKILL)
+    process.communicate()
+    assert [folder.endswith(".unfinished") for folder in folders(data)] == [True]
+    wait_for(lambda: not any(runs(child) for child in children))  # no orphaned workers
+    store = open_cache(data, SIGNAL)
+    assert folders(data) == [store.folder.name]
+
+
+def test_the_leftovers_of_a_build_that_still_runs_are_not_touched(data):
+    root = Path(data.cache)
+    running = root / "simulator-0123.unfinished"
+    running.mkdir(parents=True)
+    with cache_module.FileLock(root / "simulator-0123.lock"):
+        finished = threading.Thread(target=open_cache, args=(data, SIGNAL))
+        finished.start()
+        finished.join(60)
+        assert running.is_dir()
+    open_cache(replace(data, limit=1), SIGNAL)
+    assert not running.exists()
+
+
+def test_two_processes_build_once(data):
+    processes = [start(data, records=60) for _ in range(2)]
+    said = [process.communicate(timeout=120) for process in processes]
+    assert [out.strip() for out, _ in said] == [b"60", b"60"]
+    assert sum(b"preprocessing simulator" in errors for _, errors in said) == 1
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path, data):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="writable"):
+        open_cache(replace(data, cache=str(tmp_path / "file" / "cache")), SIGNAL)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"seconds": 0.0}, {"seconds": float("nan")}, {"limit": 0}, {"workers": -1}, {"max_amplitude": -1.0}]
+)
+def test_settings_out_of_range_are_one_line(data, wrong):
+    with pytest.raises(UserError, match=f"data.{next(iter(wrong))}: expected"):
+        open_cache(replace(data, **wrong), SIGNAL)
+
+
+def test_an_empty_source_leaves_no_cache(tmp_path):
+    (tmp_path / "root").mkdir()
+    data = DataConfig(source="wfdb", root=str(tmp_path / "root"), cache=str(tmp_path / "cache"))
+    with pytest.raises(UserError, match="got none"):
+        open_cache(data, SIGNAL)
+    assert folders(data) == []

@@ -1,0 +1,223 @@
+"""Result folders, evaluation and the entry point, on runs that train in a second."""
+
+import csv
+import json
+import multiprocessing
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import ecggen
+import main as entry
+from ecggen.card import read_card
+from ecggen.configfile import load_run_config
+from ecggen.data.pipeline import ECGDataset
+from ecggen.errors import UserError
+from ecggen.eval import effective_rank, judge, training_baselines
+from ecggen.leads import LEADS
+from ecggen.metrics import r_squared
+from ecggen.probe import encode_states
+from ecggen.runid import run_hash
+from ecggen.runs import load_run, run_and_keep
+from ecggen.stepfolder import claim_folder
+from ecggen.train import train
+from tests.conftest import REPO
+from tests.tiny import as_options, tiny_run
+
+FILES = {"config.yaml", "model.safetensors", "metrics.json", "history.csv", "rejected.csv", "record.png"}
+FILES |= {"run_info.json", "DONE"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A results folder with one finished run of main.py, and what it printed."""
+    results = tmp_path_factory.mktemp("results")
+    done = _main("--results", str(results), "--quiet", *as_options())
+    assert done.returncode == 0, done.stderr
+    (folder,) = [p for p in results.iterdir() if p.is_dir()]
+    return results, folder, done.stdout
+
+
+def _main(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(REPO / "main.py"), *words], capture_output=True, text=True, check=False, cwd=REPO
+    )
+
+
+def _runid(folder) -> str:
+    return folder.name.split("_")[0]
+
+
+def test_one_command_trains_judges_draws_and_marks_as_done(finished):
+    _, folder, screen = finished
+    assert folder.name.endswith("_step6")
+    assert {p.name for p in folder.iterdir() if not p.name.startswith(".")} == FILES
+    assert "I,II,V2" in screen and "linear regression" in screen and "macro AUROC" in screen
+    assert (folder / "record.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_card_holds_every_set_with_intervals_and_rivals(finished):
+    card = json.loads((finished[1] / "metrics.json").read_text())
+    assert set(card["reconstruction"]) == {"all twelve", "I,II,V2", "I,II,V3", "I,II", "I", "II", "six limb leads"}
+    entry_ = card["reconstruction"]["I,II,V2"]
+    assert entry_["scored"] == ["V1", "V3", "V4", "V5", "V6"]
+    for figures in entry_["rivals"].values():
+        low, high = figures["r"]["interval"]
+        assert low <= figures["r"]["value"] <= high
+    assert {"model", "mean beat", "linear regression", "W0 (no estimation)"} <= set(entry_["rivals"])
+    assert set(card["probe"]["per_class"]) <= {"NORM", "BBB", "STDEV", "INVT", "LVH"}
+    assert 0 <= card["source"]["r"] <= 1
+
+
+def test_history_is_the_learning_curve(finished):
+    with (finished[1] / "history.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(row["step"]) for row in rows] == [3, 6]
+
+
+def test_without_a_mode_the_finished_card_is_shown_and_nothing_trained(finished):
+    results, folder, _ = finished
+    before = (folder / "DONE").stat().st_mtime_ns
+    for name in (_runid(folder), folder.name):
+        done = _main("--results", str(results), "--runid", name)
+        assert done.returncode == 0 and "I,II,V2" in done.stdout
+    assert (folder / "DONE").stat().st_mtime_ns == before
+
+
+def test_the_same_settings_again_reuse_the_folder_and_others_go_beside_it(finished):
+    results, folder, _ = finished
+    run, said = tiny_run(), []
+    assert run_and_keep(run, _runid(folder), results, quiet=True, say=said.append) == folder
+    assert "reused" in said[0]
+    other = run_and_keep(tiny_run(train__seed=5), _runid(folder), results, quiet=True, say=said.append)
+    assert other != folder and other.name.startswith(folder.name + "_")
+    shown = _main("--results", str(results), "--runid", other.name)
+    assert shown.returncode == 0, shown.stderr
+
+
+def test_the_model_loads_in_one_line_and_classifies(finished):
+    model = ecggen.load(finished[1])
+    logits = model.forward_cls(torch.randn(2, 12, 1000) * 0.1)
+    assert logits.shape == (2, len(model.classes))
+
+
+def test_encode_writes_states_and_all_twelve_leads(finished, tmp_path):
+    results, folder, _ = finished
+    out = tmp_path / "states.npz"
+    done = _main("--results", str(results), "--runid", folder.name, "--mode", "encode", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    with np.load(out, allow_pickle=False) as states, out.with_suffix(".csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+        n = len(states["id"])
+        assert states["W"].shape == (n, 24) and states["rendered"].shape == (n, 12, 40)
+        assert states["V"].shape == (n, 3, 40) and states["W_seq"].shape[2] == 24
+        assert [row["id"] for row in rows] == list(states["id"])
+        chunks = (~np.isnan(states["W_seq"][:, :, 0])).sum(1)
+        last = states["W_seq"][np.arange(n), chunks - 1]
+        np.testing.assert_array_equal(last, states["W"])
+
+
+def test_eval_repeats_the_card(finished):
+    results, folder, _ = finished
+    before = json.loads((folder / "metrics.json").read_text())
+    done = _main("--results", str(results), "--runid", folder.name, "--mode", "eval")
+    assert done.returncode == 0, done.stderr
+    after = json.loads((folder / "metrics.json").read_text())
+    assert after["reconstruction"] == before["reconstruction"]
+    assert after["probe"]["auroc"] == before["probe"]["auroc"]
+
+
+def test_dry_run_prints_settings_that_load_and_writes_nothing(tmp_path):
+    done = _main("--results", str(tmp_path / "none"), "--dry-run", "--runid", "m2s2k1", "--steps", "7")
+    assert done.returncode == 0 and not (tmp_path / "none").exists()
+    settings = tmp_path / "again.yaml"
+    settings.write_text(done.stdout)
+    run = load_run_config(settings)
+    assert (run.train.steps, run.model.fast_state.mode, run.model.ttt.chunk_size) == (7, "mlp", 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--set", "model.fast_state.mode=vectr"], "vector"),
+        (["--set", "model.fast_state.sise=3"], "size"),
+        (["--set", "train.steps=many"], "train.steps"),
+        (["--runid", "m1s1"], "m1s1k1"),
+        (["--runid", "m99s1k1"], "99"),
+        (["--runid", "m1s1k1", "--set", "model.fast_state.mode=mlp"], "leave out --runid"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--data", "ptbxl", "--mode", "train"], "data.root"),
+        (["--data", "wfdb", "--data-root", "nowhere", "--mode", "train"], "nowhere"),
+        (["--mode", "eval"], "--runid"),
+        (["--mode", "encode", "--runid", "m1s1k1"], "--out"),
+        (["--mode", "eval", "--runid", "m7s7k6"], "finished run"),
+    ],
+)
+def test_faults_are_one_line_with_exit_code_2_and_leave_nothing(tmp_path, monkeypatch, capsys, words, says):
+    monkeypatch.chdir(tmp_path)
+    assert entry.main(["--results", str(tmp_path / "r"), *words]) == 2
+    screen = capsys.readouterr().err.strip()
+    assert len(screen.splitlines()) == 1 and says in screen, screen
+    assert not list(tmp_path.glob("r/*_step*")), "a folder was left behind"
+
+
+def test_an_unfinished_run_is_carried_on_only_when_asked(tmp_path):
+    run = tiny_run()
+    with claim_folder(tmp_path, "m1s1k1", 6, run_hash(run)) as claim:
+        train(run, lambda step, _: step == 3, claim.folder, quiet=True)
+    with pytest.raises(UserError, match="--resume.*--force"):
+        run_and_keep(run, "m1s1k1", tmp_path, quiet=True)
+    folder = run_and_keep(run, "m1s1k1", tmp_path, resume=True, quiet=True)
+    assert {p.name for p in folder.iterdir() if not p.name.startswith(".")} == FILES
+
+
+def _hold(results, ready, leave) -> None:
+    with claim_folder(results, "m1s1k1", 6, run_hash(tiny_run())):
+        ready.set()
+        leave.wait(60)
+
+
+def test_two_processes_cannot_write_one_folder(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, leave = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path, ready, leave))
+    other.start()
+    assert ready.wait(60)
+    try:
+        with pytest.raises(UserError, match="another process"):
+            run_and_keep(tiny_run(), "m1s1k1", tmp_path, quiet=True)
+    finally:
+        leave.set()
+        other.join()
+
+
+def test_w_carries_the_rendering():
+    """The prior or another heart in place of W loses much of the variance explained, on a short but real training."""
+    run = tiny_run(
+        data__simulator__records=200, train__steps=250, train__batch_size=24, train__validate_every=250, train__lr=5e-3
+    )
+    model = train(run, quiet=True).model
+    judged = judge(model, ECGDataset(run, "val"), LEADS, None, training_baselines(model, run))
+    explained = {name: float(r_squared(sums.sum(0))) for name, sums in judged.sums.items()}
+    assert explained["model"] > 0.6
+    assert explained["W0 (no estimation)"] < explained["model"] - 0.2
+    assert explained["W of another record"] < explained["model"] - 0.2
+
+
+@pytest.mark.slow
+def test_the_main_job_on_the_simulator(tmp_path):
+    """What `make run` does: the source is found, W is not a few numbers, and without W the rendering collapses."""
+    run = load_run_config(REPO / "configs" / "train" / "v1.yaml")
+    card = read_card(run_and_keep(run, "m1s1k1", tmp_path, quiet=True))
+    assert card["source"]["r"] >= 0.95
+    model, _ = load_run(tmp_path / f"m1s1k1_step{run.train.steps}")
+    w = encode_states(model, ECGDataset(run, "train"), 256).w
+    assert effective_rank(w) > model.state_size / 4
+    rivals = card["reconstruction"]["all twelve"]["rivals"]
+    ours, frozen = (rivals[name]["r2"]["value"] for name in ("model", "W0 (no estimation)"))
+    assert ours - frozen >= 0.5 * ours
+    linear = card["reconstruction"]["I,II"]
+    assert linear["r_over_linear_regression"][0] > 0

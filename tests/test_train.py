@@ -1,0 +1,152 @@
+"""Training: what a step sees, that it learns, that it resumes to the bit, and how it stops."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ecggen.config import TrainConfig
+from ecggen.errors import Interrupted, UserError
+from ecggen.train import (
+    Trainer,
+    learning_rate,
+    make_optimizer,
+    records_of_step,
+    shown_leads,
+    train,
+)
+from tests.tiny import tiny_run
+
+
+def same_weights(a, b) -> bool:
+    return all(torch.equal(x, b.state_dict()[name]) for name, x in a.state_dict().items())
+
+
+def test_an_epoch_sees_every_record_once_and_the_next_in_another_order():
+    cfg = TrainConfig(batch_size=5, seed=3)
+    first = np.concatenate([records_of_step(cfg, s, 20) for s in range(4)])
+    second = np.concatenate([records_of_step(cfg, s, 20) for s in range(4, 8)])
+    assert sorted(first) == sorted(second) == list(range(20))
+    assert list(first) != list(second)
+
+
+def test_fewer_records_than_a_batch_are_all_taken():
+    assert sorted(records_of_step(TrainConfig(batch_size=48), 7, 5)) == [0, 1, 2, 3, 4]
+
+
+def test_shown_leads_are_as_many_as_asked_and_never_missing_ones():
+    present = torch.ones(30, 12, dtype=torch.bool)
+    present[:10, 4:] = False
+    cfg = TrainConfig(all_leads=0.2, min_leads=2, max_leads=5)
+    counts, every = set(), 0
+    for step in range(200):
+        shown = shown_leads(cfg, np.random.default_rng(step), present)
+        assert not (shown & ~present).any() and shown.any(1).all()
+        full = shown[10:].sum(1)
+        assert (full == full[0]).all()
+        every += int(full[0] == 12)
+        counts.add(int(full[0]))
+    assert counts == {2, 3, 4, 5, 12}
+    assert 20 <= every <= 65
+
+
+def test_different_records_show_different_leads():
+    shown = shown_leads(TrainConfig(all_leads=0.0), np.random.default_rng(0), torch.ones(50, 12, dtype=torch.bool))
+    assert len({tuple(row.tolist()) for row in shown}) > 5
+
+
+def test_learning_rate_warms_up_and_comes_down():
+    cfg = TrainConfig(steps=100, warmup=0.1, lr=1.0)
+    rates = [learning_rate(cfg, s) for s in range(100)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1.0) and rates.index(max(rates)) in (9, 10)
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False)) and rates[-1] < 0.05
+
+
+def test_only_matrices_decay():
+    trainer = Trainer(tiny_run(), None)
+    groups = make_optimizer(trainer.model, trainer.cfg).param_groups
+    kept = {id(p) for p in groups[1]["params"]}
+    model = trainer.model
+    for p in (model.vcg.basis, model.ttt.raw_step, model.ttt.state.prior, model.projection.gain):
+        assert id(p) in kept
+
+
+def test_training_lowers_the_loss_and_reports_the_same_metrics_each_time():
+    rows = []
+    result = train(
+        tiny_run(train__steps=60, train__validate_every=20), lambda step, row: rows.append((step, row)), quiet=True
+    )
+    assert [step for step, _ in rows] == [20, 40, 60]
+    assert all(set(row) == set(rows[0][1]) for _, row in rows)
+    assert {"val_hidden_r", "val_r", "val_r2", "train_loss", "step", "seconds"} <= set(rows[0][1])
+    assert rows[-1][1]["train_loss"] < 0.8 * rows[0][1]["train_loss"]
+    assert result.best["val_hidden_r"] == max(row["val_hidden_r"] for _, row in rows)
+    assert result.step == 60 and not result.stopped
+
+
+def test_equal_seeds_give_equal_weights_and_others_do_not():
+    a, b = (train(tiny_run(), quiet=True).model for _ in range(2))
+    other = train(tiny_run(train__seed=1), quiet=True).model
+    assert same_weights(a, b) and not same_weights(a, other)
+
+
+@pytest.mark.parametrize("mode", ["vector", "mlp"])
+def test_interrupted_at_three_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, mode):
+    run = tiny_run(model__fast_state__mode=mode, model__encoder__dropout=0.1)
+    whole = train(run, quiet=True)
+    first = train(run, lambda step, _: step == 3, tmp_path, quiet=True)
+    assert first.stopped and first.step == 3
+    assert not same_weights(first.model, whole.model)
+    resumed = train(run, folder=tmp_path, resume=True, quiet=True)
+    assert same_weights(resumed.model, whole.model)
+    assert [_without_time(r) for r in resumed.history] == [_without_time(r) for r in whole.history]
+
+
+def _without_time(row: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name != "seconds"}
+
+
+def test_ctrl_c_saves_the_step_and_the_resumed_run_is_the_same(tmp_path, monkeypatch):
+    import os
+    import signal
+
+    run = tiny_run()
+    whole = train(run, quiet=True)
+    step = Trainer.train_step
+
+    def interrupt_in_step_two(self):
+        if self.step == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self)
+
+    monkeypatch.setattr(Trainer, "train_step", interrupt_in_step_two)
+    with pytest.raises(Interrupted, match="step 2 of 6"):
+        train(run, folder=tmp_path, quiet=True)
+    monkeypatch.undo()
+    resumed = train(run, folder=tmp_path, resume=True, quiet=True)
+    assert same_weights(resumed.model, whole.model)
+    assert [_without_time(r) for r in resumed.history] == [_without_time(r) for r in whole.history]
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_a_remedy(monkeypatch):
+    monkeypatch.setattr("ecggen.train.total_loss", lambda terms, weights: terms["reconstruction"] * math.nan)
+    with pytest.raises(UserError, match=r"finite.*nan at step 1.*train\.lr"):
+        train(tiny_run(), quiet=True)
+
+
+def test_an_empty_validation_split_trains_all_the_same():
+    result = train(tiny_run(data__simulator__records=4), quiet=True)
+    assert result.step == 6 and all(p.isfinite().all() for p in result.model.parameters())
+
+
+def test_a_training_state_of_another_model_is_refused(tmp_path):
+    train(tiny_run(), lambda step, _: True, tmp_path, quiet=True)
+    with pytest.raises(UserError, match="expected one of this model"):
+        train(tiny_run(model__fast_state__size=20), folder=tmp_path, resume=True, quiet=True)
+
+
+def test_a_damaged_training_state_is_refused(tmp_path):
+    (tmp_path / "training.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match="damaged file.*--force"):
+        train(tiny_run(), folder=tmp_path, resume=True, quiet=True)
