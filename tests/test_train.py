@@ -1,5 +1,6 @@
 """Training: what a step sees, that it learns, that it resumes to the bit, and how it stops."""
 
+import itertools
 import math
 
 import numpy as np
@@ -60,7 +61,7 @@ def test_learning_rate_warms_up_and_comes_down():
     cfg = TrainConfig(steps=100, warmup=0.1, lr=1.0)
     rates = [learning_rate(cfg, s) for s in range(100)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1.0) and rates.index(max(rates)) in (9, 10)
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False)) and rates[-1] < 0.05
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:])) and rates[-1] < 0.05
 
 
 def test_only_matrices_decay():
