@@ -107,6 +107,8 @@ def _state_table(card: dict[str, Any]) -> Table:
     twelve = card["reconstruction"].get("all twelve", {})
     if twelve.get("records"):
         table.add_row("residual's share of the rendered energy", _show(twelve["residual_share"]))
+        beats = f"{twelve['beats']}, {_show(twelve['coverage'], '{:.0%}')} of the records covered"
+        table.add_row("beats judged", f"{beats}; {twelve['left_out']} at the edges left out")
         fallback = f"{twelve['fallback']} of {twelve['records']} records"
         table.add_row("no beats found, equal windows instead", fallback)
     if card.get("source") is not None:

@@ -45,14 +45,18 @@ class Judged:
 
     Attributes:
         sums: sums [R, L', 6] of each rival over the scored leads; `model` is ours.
-        beats, fallback: beats judged, and records in which no beats were found.
+        beats, left_out, fallback: beats judged; beats whose window did not lie inside the record; records in which
+            fewer than two beats were found, so that equal windows were taken.
+        covered: share of the record inside beat windows, summed over records.
         residual_energy, energy: of the rendering, summed.
     """
 
     scored: tuple[str, ...]
     sums: dict[str, np.ndarray] = field(default_factory=dict)
     beats: int = 0
+    left_out: int = 0
     fallback: int = 0
+    covered: float = 0.0
     residual_energy: float = 0.0
     energy: float = 0.0
 
@@ -110,7 +114,9 @@ def judge(
         for name, rendered in rivals.items():
             parts.setdefault(name, []).append(metrics.beat_sums(rendered[:, rows], beats[:, rows], present[:, rows]))
         judged.beats += int(out["meta"]["beat_mask"].sum())
-        judged.fallback += int(out["meta"].get("fallback", torch.zeros(1)).sum())
+        judged.left_out += int(out["meta"]["left_out"].sum())
+        judged.fallback += int(out["meta"]["fallback"].sum())
+        judged.covered += float(out["meta"]["coverage"].sum())
         judged.residual_energy += float(out["residual_seq"].double().square().sum())
         judged.energy += float(out["E_hat_seq"].double().square().sum())
     judged.sums = {name: np.concatenate(p) for name, p in parts.items()}
@@ -169,7 +175,9 @@ def reconstruction_card(
             "scored": list(judged.scored),
             "records": len(judged.sums["model"]),
             "beats": judged.beats,
+            "left_out": judged.left_out,
             "fallback": judged.fallback,
+            "coverage": judged.covered / len(judged.sums["model"]),
             "residual_share": judged.residual_energy / max(judged.energy, 1e-12),
             "rivals": {rival: metrics.summary(sums, resamples) for rival, sums in judged.sums.items()},
             "per_lead": _per_lead(judged),

@@ -1,10 +1,14 @@
 """Estimation: what W is, how it moves, and what must leave it alone."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from ecggen.config import FastStateConfig, TTTConfig
 from ecggen.models.ttt import FAST_STATES, TTTUpdater, build_fast_state, proximal_step
+from tests.conftest import REPO
 from tests.models.conftest import hearts, small_model, windows
 
 WIDTH, BEATS = 16, 6
@@ -162,3 +166,10 @@ def test_state_is_not_one_number_a_record(mode):
         w = model.estimate(hearts(32), boundaries=windows(32, 7))["W"]
     values = torch.linalg.svdvals(w - w.mean(0))
     assert (values > 1e-3 * values[0]).sum() > 6
+
+
+def test_the_module_checks_its_own_shapes_when_run():
+    done = subprocess.run(
+        [sys.executable, "-m", "ecggen.models.ttt"], capture_output=True, text=True, check=True, cwd=REPO
+    )
+    assert "vector" in done.stdout and "mlp" in done.stdout
