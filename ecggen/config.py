@@ -75,7 +75,7 @@ class EncoderConfig:
 
     d_model: int = 64
     layers: int = 2
-    heads: int = 4
+    heads: int = 2
     feedforward: int = 128
     dropout: float = 0.0
     attention: str = "full"  # one of ATTENTIONS
@@ -158,6 +158,7 @@ class TrainConfig:
     all_leads: float = 0.2  # share of steps in which every lead is shown
     min_leads: int = 1  # leads shown in the other steps, at least
     max_leads: int = 8  # and at most
+    max_beats: int = 8  # neighbouring beats of a record that a step sees, drawn anew each time; 0 = all
     boundary_jitter: float = 0.02  # s, standard deviation of a shift of a record's beat windows
     validate_every: int = 200  # steps
     validate_records: int = 512  # records of the validation split that choose the checkpoint

@@ -93,6 +93,7 @@ RANGES: dict[str, Range] = {
     "train.all_leads": SHARE,
     "train.min_leads": Range(1, 12),
     "train.max_leads": Range(1, 12),
+    "train.max_beats": Range(0, 10_000),
     "train.boundary_jitter": Range(0, 1),
     "train.validate_every": COUNT,
     "train.validate_records": COUNT,

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ecggen.checkpoint import load_training, save_training
 from ecggen.config import RunConfig, TrainConfig
+from ecggen.data.beats import Span
 from ecggen.data.pipeline import ECGDataset
 from ecggen.errors import Interrupted, UserError
 from ecggen.eval import validate
@@ -202,15 +203,18 @@ class Trainer:
         self.optimizer.step()
         return value
 
-    def _boundaries(self, batch: dict[str, Any], rng: np.random.Generator) -> list[list[tuple[int, int]]]:
-        """Beat windows from the cached R peaks, each record's shifted a little.
+    def _boundaries(self, batch: dict[str, Any], rng: np.random.Generator) -> list[list[Span]]:
+        """Beat windows from the cached R peaks: some neighbouring beats of each record, shifted a little.
 
-        At test time the beats are found on the shown leads alone and lie a few milliseconds elsewhere.
+        At test time the beats are found on the shown leads alone and lie a few milliseconds elsewhere. Few beats are
+        enough to learn how one is read, and a step costs as much as its record with most beats.
         """
         tokenizer, samples = self.model.tokenizer, batch["ecg"].shape[-1]
         shift = np.rint(rng.normal(0, self.cfg.boundary_jitter * tokenizer.fs, len(batch["r_peaks"]))).astype(int)
         peaks = [p + int(s) for p, s in zip(batch["r_peaks"], shift, strict=True)]
-        return tokenizer.boundaries_from_peaks(peaks, samples)
+        return [
+            _neighbours(spans, self.cfg.max_beats, rng) for spans in tokenizer.boundaries_from_peaks(peaks, samples)
+        ]
 
     def judge(self) -> dict[str, float]:
         """Validate, keep the weights if they are the best so far, and write the row of the learning curve."""
@@ -268,6 +272,12 @@ def score(row: dict[str, float]) -> float:
     """What the best checkpoint is chosen by."""
     value = row.get(CHOOSES, math.nan)
     return value if math.isfinite(value) else row.get("val_r", math.nan)
+
+
+def _neighbours(spans: list[Span], most: int, rng: np.random.Generator) -> list[Span]:
+    """At most `most` neighbouring windows, the first one drawn; all of them with 0."""
+    first = int(rng.integers(0, max(1, len(spans) - most + 1)))
+    return spans[first : first + most] if most else spans
 
 
 @contextmanager
