@@ -159,7 +159,7 @@ class TrainConfig:
     min_leads: int = 1  # leads shown in the other steps, at least
     max_leads: int = 8  # and at most
     max_beats: int = 8  # neighbouring beats of a record that a step sees, drawn anew each time; 0 = all
-    boundary_jitter: float = 0.02  # s, standard deviation of a shift of a record's beat windows
+    boundary_jitter: float = 0.005  # s, standard deviation of a shift of a record's beat windows
     validate_every: int = 200  # steps
     validate_records: int = 512  # records of the validation split that choose the checkpoint
     threads: int = 0  # torch threads, 0 = one a core

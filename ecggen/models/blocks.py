@@ -34,7 +34,9 @@ class TokenEncoder(nn.Module):
         layer = nn.TransformerEncoderLayer(
             cfg.d_model, cfg.heads, cfg.feedforward, cfg.dropout, "gelu", batch_first=True, norm_first=True
         )
-        self.body = nn.TransformerEncoder(layer, cfg.layers, nn.LayerNorm(cfg.d_model), enable_nested_tensor=False)
+        # No normalisation at the end: the residual path then carries a token's amplitude, in proportion, into the
+        # evidence for W. A normalised token has a direction only, and the millivolts of a tall heart would be lost.
+        self.body = nn.TransformerEncoder(layer, cfg.layers, norm=None, enable_nested_tensor=False)
 
     def forward(self, x: Tensor, lead_mask: Tensor, beat_mask: Tensor) -> Tensor:
         """X [B, L, N, d] -> H [B, L*N, d_model]."""
