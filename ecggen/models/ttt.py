@@ -10,8 +10,8 @@ filtering:
 The encoder, the proxy's maps and the renderer stand still; in training the inner steps are differentiable, so that the
 outer loss teaches them, W0 and the step sizes how to make estimation work.
 
-A hidden state of a recurrent network is whatever its update rule made of it. W is defined without any update rule, by
-what it has to explain; another solver of the same problem would find the same W.
+A hidden state of a recurrent network is whatever its update rule made of it. What W has to be is said without any
+update rule, by what it has to explain; the few inner steps are an approximate solver of that problem, and could be exchanged.
 
 Letters: B records, L leads, N beats, C chunks, S beats a chunk, D state size, d encoder width.
 """
@@ -26,6 +26,10 @@ from ecggen.config import FastStateConfig, TTTConfig
 from ecggen.leads import LEADS
 
 N_LEADS = len(LEADS)
+# Largest product of step size and curvature: gradient steps on a quadratic converge below two and diverge above.
+MAX_STEP = 1.9
+SQUARINGS = 3
+MAX_GRADIENT = 10.0  # length of the inner gradient in `mlp` mode, about half that of its W0
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Quadratic:
     share: Tensor
     pull: Tensor
     rest: Tensor
+    steepest: Tensor  # [B], upper bound of the proxy's curvature
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,29 @@ class VectorState(FastState):
         rest = 0.5 * target.square().sum((1, 3, 4)) / count
         shown = present.any(2).to(h.dtype)
         share = (shown / shown.sum(1, keepdim=True).clamp(min=1)).repeat_interleave(d, dim=1)
-        return [Quadratic(share, pull[:, c], rest[:, c]) for c in range(pull.shape[1])]
+        steepest = share[:, ::d] @ self._steepest()
+        return [Quadratic(share, pull[:, c], rest[:, c], steepest) for c in range(pull.shape[1])]
+
+    @torch.no_grad()
+    def _steepest(self) -> Tensor:
+        """Upper bound of the largest eigenvalue of each lead's M_l^T M_l, [L].
+
+        lambda_max(G) <= ||G^p||_F^(1/p), which is tight to a factor of rank^(1/2p); p = 2^SQUARINGS.
+        """
+        gram = self.decode @ self.decode.mT
+        size = gram.diagonal(dim1=1, dim2=2).sum(1)
+        power = gram / size[:, None, None].clamp(min=1e-12)
+        for _ in range(SQUARINGS):
+            power = power @ power
+        return size * power.square().sum((1, 2)).pow(0.5 / 2**SQUARINGS)
+
+    def safe_step(self, gradient: Tensor, step: Tensor, chunk: Quadratic) -> Tensor:
+        """step * gradient [B, D], shortened where the chunk's curvature would make it diverge.
+
+        Learned maps and step sizes may grow; with few leads shown a step that is right for twelve could diverge.
+        """
+        scale = MAX_STEP / (chunk.steepest * step.max()).clamp(min=MAX_STEP)
+        return scale[:, None] * step * gradient
 
     def proxy(self, w: Tensor, chunk: Quadratic) -> Tensor:
         """W [B, D] -> [B]."""
@@ -141,9 +168,9 @@ class MLPState(FastState):
             "bias_out": (cfg.value_width,),
         }
         start = [
-            torch.randn(self.shapes["weight_in"]) / cfg.key_width**0.5,
+            torch.randn(self.shapes["weight_in"]),
             torch.zeros(self.shapes["bias_in"]),
-            torch.randn(self.shapes["weight_out"]) / cfg.hidden**0.5,
+            torch.randn(self.shapes["weight_out"]),
             torch.zeros(self.shapes["bias_out"]),
         ]
         self.prior = nn.Parameter(torch.cat([x.flatten() for x in start]))
@@ -158,18 +185,31 @@ class MLPState(FastState):
         return {name: part.reshape(-1, *s) for (name, s), part in zip(self.shapes.items(), parts, strict=True)}
 
     def function(self, w: Tensor, keys: Tensor) -> Tensor:
-        """f_W, the record's own MLP: W [B, D], keys [B, M, k] -> [B, M, v]."""
+        """f_W, the record's own MLP: W [B, D], keys [B, M, k] -> [B, M, v].
+
+        f_W(x) = W_out gelu(W_in x / sqrt(k) + b_in) / sqrt(hidden) + b_out: weights of order one, and so a proxy whose
+        curvature is of order one in every weight (the scaling of Jacot et al. 2018).
+        """
         p = self.unflatten(w)
-        hidden = nn.functional.gelu(torch.baddbmm(p["bias_in"][:, None], keys, p["weight_in"].mT))
-        return torch.baddbmm(p["bias_out"][:, None], hidden, p["weight_out"].mT)
+        into, out = keys.shape[-1] ** -0.5, p["bias_in"].shape[-1] ** -0.5
+        hidden = nn.functional.gelu(torch.baddbmm(p["bias_in"][:, None], keys, p["weight_in"].mT, alpha=into))
+        return torch.baddbmm(p["bias_out"][:, None], hidden, p["weight_out"].mT, alpha=out)
 
     def chunks(self, h: Tensor, present: Tensor, chunk_size: int) -> list[Tokens]:
         """H [B, L, N, d], present [B, L, N] -> one Tokens a chunk."""
-        keys, values = self.key(h), self.value(h)
+        # The curvature of this proxy grows with keys and values, so tall tokens would make fixed step sizes diverge:
+        # amplitude enters by its logarithm.
+        size = h.square().mean(-1, keepdim=True).add(1e-6).sqrt()
+        bounded = h * (torch.log1p(size) / size)
+        keys, values = self.key(bounded), self.value(bounded)
         cut = [slice(at, at + chunk_size) for at in range(0, h.shape[2], chunk_size)]
         return [
             Tokens(keys[:, :, c].flatten(1, 2), values[:, :, c].flatten(1, 2), present[:, :, c].flatten(1)) for c in cut
         ]
+
+    def safe_step(self, gradient: Tensor, step: Tensor, chunk: Tokens) -> Tensor:
+        """step * gradient [B, D], gradients longer than MAX_GRADIENT shortened: far out this proxy is steeper."""
+        return step * gradient * (MAX_GRADIENT / gradient.norm(dim=1, keepdim=True).clamp(min=MAX_GRADIENT))
 
     def proxy(self, w: Tensor, chunk: Tokens) -> Tensor:
         """W [B, D] -> [B]."""
@@ -187,19 +227,19 @@ def build_fast_state(cfg: FastStateConfig, width: int) -> VectorState | MLPState
     return FAST_STATES[cfg.mode](cfg, width)
 
 
-def proximal_step(w: Tensor, gradient: Tensor, step: Tensor, previous: Tensor, smoothness: float) -> Tensor:
+def proximal_step(w: Tensor, descent: Tensor, step: Tensor, previous: Tensor, smoothness: float) -> Tensor:
     """W <- (W - eta g + 2 eta lambda W_prev) / (1 + 2 eta lambda): gradient step on the proxy, exact step on the rest.
 
     ||W - W_prev||^2 has no gradient where a chunk starts, at W = W_prev, and plain steps on it diverge once
     eta * lambda > 1. Its proximal step is exact and stable for every lambda >= 0.
 
     Args:
-        w, gradient, previous: [B, D].
+        w, descent, previous: [B, D]; descent = eta g.
         step: [D] step sizes eta > 0.
         smoothness: lambda.
     """
     pull = 2 * step * smoothness
-    return (w - step * gradient + pull * previous) / (1 + pull)
+    return (w - descent + pull * previous) / (1 + pull)
 
 
 class TTTUpdater(nn.Module):
@@ -257,7 +297,8 @@ class TTTUpdater(nn.Module):
         for step in steps:
             gradient, value = self._proxy_gradient(w, chunk, through)
             first = value if first is None else first
-            w = proximal_step(w, gradient, step, previous, self.cfg.state_smoothness)
+            descent = self.state.safe_step(gradient, step, chunk)
+            w = proximal_step(w, descent, step, previous, self.cfg.state_smoothness)
         assert first is not None, "model.ttt.inner_steps: expected at least 1, got 0"
         return torch.where(real, w, previous), first.detach()
 

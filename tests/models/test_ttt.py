@@ -67,7 +67,7 @@ def test_large_smoothness_pins_the_state_and_zero_lets_it_move(mode):
 
 def test_proximal_step_solves_its_problem():
     # argmin_w  g.w + ||w - w0||^2 / (2 eta) + lambda ||w - prev||^2, by hand for one number:
-    w = proximal_step(torch.tensor([[2.0]]), torch.tensor([[1.0]]), torch.tensor([0.5]), torch.tensor([[4.0]]), 3.0)
+    w = proximal_step(torch.tensor([[2.0]]), torch.tensor([[0.5]]), torch.tensor([0.5]), torch.tensor([[4.0]]), 3.0)
     assert w.item() == pytest.approx((2.0 - 0.5 * 1.0 + 2 * 0.5 * 3.0 * 4.0) / (1 + 2 * 0.5 * 3.0))
 
 
@@ -135,8 +135,8 @@ def test_mlp_state_is_the_weights_of_the_records_own_mlp():
     keys = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(5))
     parts = state.unflatten(w)
     assert sum(p[0].numel() for p in parts.values()) == state.size
-    by_hand = torch.nn.functional.gelu(keys[0] @ parts["weight_in"][0].T + parts["bias_in"][0])
-    by_hand = by_hand @ parts["weight_out"][0].T + parts["bias_out"][0]
+    by_hand = torch.nn.functional.gelu(keys[0] @ parts["weight_in"][0].T / 4**0.5 + parts["bias_in"][0])
+    by_hand = by_hand @ parts["weight_out"][0].T / 5**0.5 + parts["bias_out"][0]
     torch.testing.assert_close(state.function(w, keys)[0], by_hand, rtol=1e-5, atol=1e-5)
     for weight in range(0, state.size, 7):
         changed = w.clone()
@@ -173,3 +173,23 @@ def test_the_module_checks_its_own_shapes_when_run():
         [sys.executable, "-m", "ecggen.models.ttt"], capture_output=True, text=True, check=True, cwd=REPO
     )
     assert "vector" in done.stdout and "mlp" in done.stdout
+
+
+@pytest.mark.parametrize("leads_shown", [1, 12])
+def test_steep_maps_and_large_steps_do_not_diverge(leads_shown):
+    ttt = updater("vector", chunk_size=1, step_size=3.0, state_smoothness=0.0)
+    with torch.no_grad():
+        ttt.state.decode.mul_(4.0)
+    h, leads, _ = tokens(beats=40)
+    leads = leads & (torch.arange(12) < leads_shown)
+    path = ttt(h, leads, torch.ones(3, 40, dtype=torch.bool))["W_seq"]
+    assert path.norm(dim=2).max() < 10 * h.norm(dim=1).max()
+
+
+def test_the_curvature_bound_is_an_upper_one_and_not_far_off():
+    state = updater("vector").state
+    with torch.no_grad():
+        state.decode.add_(torch.randn(state.decode.shape, generator=torch.Generator().manual_seed(6)))
+    largest = torch.linalg.matrix_norm(state.decode, ord=2).square()
+    bound = state._steepest()
+    assert (bound >= largest * 0.999).all() and (bound < 1.5 * largest).all()
