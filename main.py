@@ -9,8 +9,11 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 import argparse
+import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -73,10 +76,14 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def changes(args: argparse.Namespace) -> list[str]:
-    """The command line's own settings, as overrides."""
-    given = [f"{path}={getattr(args, name)}" for name, path in SHORTCUTS.items() if getattr(args, name) is not None]
-    return given + list(args.set)
+def shortcuts(args: argparse.Namespace) -> dict[str, Any]:
+    """Settings that have an option of their own, where they are given."""
+    return {path: getattr(args, name) for name, path in SHORTCUTS.items() if getattr(args, name) is not None}
+
+
+def changed(run: RunConfig, args: argparse.Namespace) -> RunConfig:
+    """The run with the command line's own settings over it."""
+    return apply_overrides(apply_settings(run, shortcuts(args)), args.set)
 
 
 def resolve(args: argparse.Namespace) -> tuple[RunConfig, str]:
@@ -85,7 +92,7 @@ def resolve(args: argparse.Namespace) -> tuple[RunConfig, str]:
     table = read_codes(args.config, args.results)
     if args.runid:
         run = apply_settings(run, settings_of(parse_runid(args.runid), table))
-    run = apply_overrides(run, changes(args))
+    run = changed(run, args)
     if args.runid:
         _refuse_contradiction(run, args.runid, settings_of(args.runid, table))
         return run, args.runid
@@ -105,10 +112,15 @@ def finished_folder(args: argparse.Namespace) -> Path | None:
     """The folder whose card is shown when no mode is given: the named run, unless other settings are asked for."""
     if args.mode is not None or not args.runid or args.force or args.resume or args.dry_run:
         return None
+    asked = bool(shortcuts(args) or args.set)
     if "_step" in args.runid:
+        if asked:
+            raise UserError(
+                f"--runid {args.runid}: expected no settings beside a finished run, got some; add --mode eval"
+            )
         return find_run(args.results, args.runid)
     own = [run for run in finished_runs(args.results) if run.name.startswith(f"{args.runid}_step")]
-    return find_run(args.results, args.runid) if own and not changes(args) else None
+    return find_run(args.results, args.runid) if own and not asked else None
 
 
 def show(folder: Path, console: Console) -> None:
@@ -130,22 +142,37 @@ def run_train(args: argparse.Namespace, console: Console) -> None:
     show(folder, console)
 
 
-def trained(args: argparse.Namespace) -> tuple[Path, RunConfig]:
-    """The finished run that --mode eval and encode work with, and its settings with the command line's over them."""
+def trained(args: argparse.Namespace) -> tuple[Path, RunConfig, RunConfig]:
+    """The finished run that --mode eval and encode work with, its own settings, and the data that is asked for.
+
+    Other data than the run's is read and judged as a whole: its splits and limits were about the training.
+    """
     if not args.runid:
         raise UserError(f"--mode {args.mode}: expected --runid of a finished run, got none; name one, such as m1s1k1")
     folder = find_run(args.results, args.runid)
-    return folder, apply_overrides(load_run_config(folder / "config.yaml"), changes(args))
+    own = load_run_config(folder / "config.yaml")
+    run = own
+    if args.data is not None or args.data_root is not None:
+        run = replace(run, data=replace(run.data, root=None, limit=None), eval=replace(run.eval, split="all"))
+    run = changed(run, args)
+    train = replace(run.train, threads=own.train.threads, device=own.train.device)
+    if run.model != own.model or train != own.train:
+        raise UserError(
+            f"--mode {args.mode}: expected changes of data.*, eval.*, threads and device only, got others; "
+            f"{folder.name} is trained, train another run for other settings"
+        )
+    return folder, own, run
 
 
 def run_eval(args: argparse.Namespace, console: Console) -> None:
     """Judge a finished run again, on its own data or on other."""
     from ecggen.runs import evaluate, load_run, write_json
 
-    folder, run = trained(args)
-    model, own = load_run(folder)
-    card = evaluate(model.to(_device(run)), run, folder.name.split("_")[0])
-    name = METRICS_FILE if run.data == own.data and run.eval == own.eval else f"metrics_{run.data.source}.json"
+    folder, own, run = trained(args)
+    model, _ = load_run(folder)
+    foreign = run.data != own.data
+    card = evaluate(model, run, folder.name.split("_")[0], trained_on=own if foreign else None)
+    name = METRICS_FILE if run == own else f"metrics_{run.data.source}_{run_hash(run)[:6]}.json"
     write_json(folder / name, card)
     print_card(card, console)
     console.print(f"{folder / name}", highlight=False)
@@ -159,14 +186,26 @@ def run_encode(args: argparse.Namespace, console: Console) -> None:
 
     if args.out is None:
         raise UserError("--mode encode: expected --out FILE.npz, got none; say where the states should go")
-    folder, run = trained(args)
+    out = checked_out(args.out)
+    folder, _, run = trained(args)
     model, _ = load_run(folder)
     dataset = ECGDataset(run, ALL)
-    states, index = encode_file(model.to(_device(run)), dataset, args.out)
+    states, index = encode_file(model.to(_device(run)), dataset, out)
     left_out = len(dataset.store.rejected)
     console.print(f"{len(dataset)} records encoded, {left_out} left out: {states}, {index}", highlight=False)
     for name, reason in dataset.store.rejected[:5]:
         console.print(f"  left out: {name}: {reason}", highlight=False)
+
+
+def checked_out(out: Path) -> Path:
+    """The file that encode writes, checked before any work. Raises UserError."""
+    if out.is_dir():
+        raise UserError(f"--out {out}: expected a file, got a folder; name a file in it, such as {out / 'states.npz'}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UserError(f"--out {out}: expected a folder to write to, got: {fault.strerror}; choose another") from None
+    return out
 
 
 def _device(run: RunConfig) -> str:
@@ -185,7 +224,7 @@ def run_dry(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit code."""
     args = parser().parse_args(argv)
-    console = Console(width=None if sys.stdout.isatty() else 132, soft_wrap=True)
+    console = Console(width=None if sys.stdout is not None and sys.stdout.isatty() else 132, soft_wrap=True)
     try:
         folder = finished_folder(args)
         if folder is not None:
@@ -194,12 +233,15 @@ def main(argv: list[str] | None = None) -> int:
             run_dry(args)
         else:
             {"train": run_train, "eval": run_eval, "encode": run_encode}[args.mode or "train"](args, console)
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_FAULT
-    except (Interrupted, KeyboardInterrupt) as stopped:
-        again = " ".join(sys.argv if argv is None else ["main.py", *argv])
-        print(f"{stopped or 'interrupted'}; carry on with: python {again} --resume", file=sys.stderr)
+    except Interrupted as stopped:
+        words = [word for word in (sys.argv if argv is None else ["main.py", *argv]) if word != "--resume"]
+        print(f"{stopped}; carry on with: python {shlex.join(words)} --resume", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
 

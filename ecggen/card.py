@@ -10,6 +10,7 @@ from rich.table import Table
 from ecggen.errors import UserError
 
 METRICS_FILE = "metrics.json"
+PARTS = ("runid", "data", "own_data", "split", "records", "rejected", "reconstruction", "state")
 SHOWN = (
     ("r", "{:.3f}"),
     ("r2", "{:.3f}"),
@@ -28,6 +29,9 @@ def read_card(folder: Path) -> dict[str, Any]:
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: expected an evaluation card, got none ({error}); make one with --mode eval") from None
+    missing = [name for name in PARTS if not isinstance(card, dict) or name not in card]
+    if missing:
+        raise UserError(f"{path}: expected an evaluation card, got one without {missing[0]}; make one with --mode eval")
     return card
 
 
@@ -35,9 +39,11 @@ def print_card(card: dict[str, Any], console: Console | None = None) -> None:
     """Print an evaluation card as `runs.evaluate` makes it."""
     console = console or Console(width=132)
     kind = {"val": "validation figures: this split also chose the checkpoint", "test": "test figures"}
+    kind |= {"train": "training figures", "all": "training figures among them"}
+    said = kind[card["split"]] if card["own_data"] else "data that the model was not trained on"
     console.print(
-        f"[bold]{card['runid'] or 'run'}[/bold], {card['data']}, split {card['split']} "
-        f"({kind.get(card['split'], 'training figures')}), {card['records']} records"
+        f"[bold]{card['runid'] or 'run'}[/bold], {card['data']}, split {card['split']} ({said}), "
+        f"{card['records']} records"
     )
     console.print(_reconstruction_table(card["reconstruction"]))
     for table in filter(None, (_probe_table(card.get("probe")), _state_table(card))):
@@ -114,7 +120,6 @@ def _state_table(card: dict[str, Any]) -> Table:
     if card.get("source") is not None:
         table.add_row("rendered source against the true one, r", _show(card["source"]["r"]))
     rejected = card["rejected"]
-    table.add_row(
-        "records left out", f"{rejected['count']}" + (f" (most: {rejected['most']})" if rejected["count"] else "")
-    )
+    most = f" (most: {rejected['most']})" if rejected["count"] else ""
+    table.add_row("recordings left out, repaired", f"{rejected['count']}{most}, {rejected['repaired']}")
     return table

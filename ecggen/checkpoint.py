@@ -87,8 +87,12 @@ def _fill(path: Path, model: ECGGenModel, tensors: dict[str, torch.Tensor]) -> N
 
 def save_training(folder: Path, state: dict[str, Any]) -> None:
     """Write the state of an unfinished training into `folder`, atomically."""
-    with whole_file(folder / TRAINING_FILE) as temporary:
-        torch.save(state, temporary)
+    path = folder / TRAINING_FILE
+    try:
+        with whole_file(path) as temporary:
+            torch.save(state, temporary)
+    except RuntimeError as error:  # what torch makes of a full disk
+        raise UserError(f"{path}: expected to write it, got: {str(error).splitlines()[0][:120]}; free space") from None
 
 
 def load_training(folder: Path) -> dict[str, Any] | None:

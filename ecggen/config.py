@@ -172,7 +172,7 @@ class TrainConfig:
 class EvalConfig:
     """How a run is judged."""
 
-    split: str = "auto"  # one of SPLITS, or auto = test where it has records, else val
+    split: str = "auto"  # one of SPLITS; all = every record; auto = test where it has records, else val
     bootstrap: int = 1000  # resamples for the 95 % intervals
     limit: int | None = None  # judge at most so many records, None = all
     baseline_records: int = 4096  # training records that the baselines are fitted on, at most

@@ -212,6 +212,11 @@ def _check_together(run: RunConfig) -> None:
         vcg.basis_k <= tokenizer.beat_len,
         f"model.vcg.basis_k: expected at most tokenizer.beat_len {tokenizer.beat_len}, got {vcg.basis_k}",
     )
+    samples = math.floor(run.data.seconds * signal.fs)
+    _require(
+        tokenizer.beat_len <= samples,
+        f"model.tokenizer.beat_len: expected at most the {samples} samples of data.seconds, got {tokenizer.beat_len}",
+    )
     kernel = run.model.projection.residual_kernel
     _require(kernel % 2 == 1, f"model.projection.residual_kernel: expected an odd number of samples, got {kernel}")
     folds = [*run.data.train_folds, *run.data.val_folds, *run.data.test_folds]

@@ -26,15 +26,15 @@ def encode_file(model: ECGGenModel, dataset: ECGDataset, out: Path) -> tuple[Pat
 
     `out` (.npz): `id` [n], `W` [n, D], `W_seq` [n, C, D] (NaN after a record's last chunk), `V` [n, 3, T'] mV,
     `rendered` [n, 12, T'] mV (leads that were not recorded included), `leads` [12], `lead_mask` [n, 12]. The index
-    beside it (.csv): row, id, patient, leads recorded or derived, beats, whether no beats were found and equal windows
-    were taken, share of the record covered by beats, mean r over the recorded leads.
+    beside it (.index.csv): row, id, patient, leads recorded or derived, beats, whether no beats were found and equal
+    windows were taken, share of the record covered by beats, mean r over the recorded leads.
 
     Returns:
         the paths of the npz and of the index.
     """
     out = out if out.suffix == ".npz" else out.with_name(out.name + ".npz")
     arrays, rows = _encode(model, dataset)
-    index = out.with_suffix(".csv")
+    index = out.with_suffix(".index.csv")
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(out) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from ecggen import metrics
 from ecggen.baselines import Baselines, fit_baselines
 from ecggen.config import RunConfig
 from ecggen.data.pipeline import ECGDataset
+from ecggen.errors import UserError
 from ecggen.leads import LEADS, LIMB_LEADS, lead_indices, scored_leads
 from ecggen.losses import rendered_beats
 from ecggen.models.ecggen import ECGGenModel
@@ -71,14 +72,17 @@ def evenly_spaced(records: int, limit: int | None) -> np.ndarray:
 def batches(
     dataset: ECGDataset, visible: tuple[str, ...], limit: int | None
 ) -> Iterator[tuple[dict[str, Any], Tensor]]:
-    """Batches of the records that have at least one of the visible leads, with `shown` [B, L] bool."""
+    """Batches of the records that have all the visible leads, with `shown` [B, L] bool.
+
+    With all twelve visible a record shows what it has, one lead at least.
+    """
     wanted = torch.zeros(len(LEADS), dtype=torch.bool)
     wanted[lead_indices(visible)] = True
     items = evenly_spaced(len(dataset), limit)
     for at in range(0, len(items), BATCH):
         batch = dataset.batch(items[at : at + BATCH])
         shown = batch["lead_mask"] & wanted
-        usable = shown.any(1)
+        usable = shown.any(1) if visible == LEADS else shown[:, wanted].all(1)
         if usable.any():
             kept = {
                 name: value[usable]
@@ -129,12 +133,13 @@ def _rivals(
     """What the model has to beat on the same beats, and what it must lose when W is taken from it."""
     clean = torch.nan_to_num(beats).cpu()
     frozen = model.render(model.ttt.state.initial(1))["E_hat"]
-    other = model.render(out["W"].roll(1, dims=0))["E_hat"]
     rivals = {
         "mean beat": baselines.average(clean),
         "W0 (no estimation)": frozen[:, :, None].expand_as(beats),
-        "W of another record": other[:, :, None].expand_as(beats),
     }
+    if len(beats) > 1:
+        other = model.render(out["W"].roll(1, dims=0))["E_hat"]
+        rivals["W of another record"] = other[:, :, None].expand_as(beats)
     if visible == LEADS:
         rivals["PCA, 3 components (ceiling of rank 3)"] = baselines.principal(clean)
     else:
@@ -169,7 +174,7 @@ def reconstruction_card(
     for name, visible in VISIBLE_SETS.items():
         judged = judge(model, dataset, visible, limit, baselines)
         if not judged.sums:
-            card[name] = {"records": 0, "reason": f"no record has one of {', '.join(visible)}"}
+            card[name] = {"records": 0, "reason": f"no record has {', '.join(visible)}"}
             continue
         entry: dict[str, Any] = {
             "scored": list(judged.scored),
@@ -208,13 +213,15 @@ def source_agreement(model: ECGGenModel, dataset: ECGDataset, limit: int | None 
     """
     if len(dataset) == 0 or "source" not in dataset.batch([0]):
         return None
-    ours, truth = [], []
+    ours, truth, records = [], [], 0
+    device = model.projection.bias.device
     for batch, shown in batches(dataset, LEADS, limit):
-        out = model.forward_gen(batch["ecg"], shown)
+        out = model.forward_gen(batch["ecg"].to(device), shown.to(device))
         spans = out["meta"]["beat_boundaries"]
         true_beats = model.tokenizer.cut(batch["source"], boundaries=spans)["beats"].transpose(1, 2)
-        mask = out["meta"]["beat_mask"]
-        drawn = out["V_seq"].repeat_interleave(model.cfg.ttt.chunk_size, dim=1)[:, : mask.shape[1]]
+        mask = out["meta"]["beat_mask"].cpu()
+        drawn = out["V_seq"].cpu().repeat_interleave(model.cfg.ttt.chunk_size, dim=1)[:, : mask.shape[1]]
+        records += len(mask)
         ours.append(drawn[mask].transpose(0, 1).flatten(1))
         truth.append(true_beats[mask].transpose(0, 1).flatten(1))
     v, s = torch.cat(ours, 1).double(), torch.cat(truth, 1).double()
@@ -222,7 +229,7 @@ def source_agreement(model: ECGGenModel, dataset: ECGDataset, limit: int | None 
     fixed_map = torch.linalg.lstsq(v.T, s.T).solution.T
     fitted = fixed_map @ v
     r = (fitted * s).sum(1) / (fitted.norm(dim=1) * s.norm(dim=1))
-    return {"r": float(r.mean()), "r_axes": r.tolist(), "map": fixed_map.tolist(), "records": len(dataset)}
+    return {"r": float(r.mean()), "r_axes": r.tolist(), "map": fixed_map.tolist(), "records": records}
 
 
 def effective_rank(states: np.ndarray) -> int:
@@ -232,7 +239,20 @@ def effective_rank(states: np.ndarray) -> int:
 
 
 def judging_split(run: RunConfig) -> tuple[str, ECGDataset]:
-    """The split a run is judged on: `eval.split`, or with `auto` the test split where it has records, else val."""
+    """The split a run is judged on: `eval.split`, or with `auto` the test split where it has records, else val.
+
+    Raises UserError where it has no records.
+    """
+    name, judged = _split(run)
+    if len(judged) == 0:
+        raise UserError(
+            f"split {name}: expected records to judge on, got none of {len(judged.store)}; "
+            "set eval.split or add records"
+        )
+    return name, judged
+
+
+def _split(run: RunConfig) -> tuple[str, ECGDataset]:
     if run.eval.split != "auto":
         return run.eval.split, ECGDataset(run, run.eval.split)
     test = ECGDataset(run, "test")
@@ -243,5 +263,5 @@ def training_baselines(model: ECGGenModel, run: RunConfig) -> Baselines | None:
     """Baselines fitted on the run's training split; None where no training record has all twelve leads."""
     try:
         return fit_baselines(model.tokenizer, ECGDataset(run, "train"), run.eval.baseline_records)
-    except ValueError:
+    except (ValueError, UserError):  # no complete record, or a source that is no longer there
         return None

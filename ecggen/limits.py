@@ -43,7 +43,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "model.projection.geometry": config.GEOMETRIES,
     "train.device": config.DEVICES,
     "train.head": config.HEADS,
-    "eval.split": ("auto", *config.SPLITS),
+    "eval.split": ("auto", "all", *config.SPLITS),
 }
 
 # Upper limits of the model are far beyond any use; they keep a stranger's file from asking for all memory.

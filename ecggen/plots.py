@@ -41,7 +41,8 @@ def record_figure(
     shown = torch.zeros(len(LEADS), dtype=torch.bool)
     shown[lead_indices(visible)] = True
     shown &= item["lead_mask"]
-    out = model.forward_gen(item["ecg"][None], shown[None])
+    device = model.projection.bias.device
+    out = model.forward_gen(item["ecg"][None].to(device), shown[None].to(device))
     fs = model.cfg.signal.fs
     figure, axes = plt.subplots(6, 2, figsize=(15, 13), sharex=True, sharey=True)
     for lead, axis in enumerate(axes.T.flat):
@@ -64,7 +65,7 @@ def _draw_lead(
     if not absent:
         axis.plot(np.arange(len(ecg)) / fs, ecg, color=MEASURED, linewidth=0.9)
     for n, (start, end) in enumerate(out["meta"]["beat_boundaries"][0]):
-        beat = out["E_hat_seq"][0, n // chunk, lead].numpy()
+        beat = out["E_hat_seq"][0, n // chunk, lead].cpu().numpy()
         at = (start + np.arange(len(beat)) * (end - start) / len(beat)) / fs
         axis.plot(at, beat, color=SHOWN if shown else HIDDEN, linewidth=1.3, alpha=0.9)
     state = "" if shown else ("  not recorded" if absent else "  hidden")

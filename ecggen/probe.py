@@ -94,6 +94,11 @@ def accuracy(targets: np.ndarray, scores: np.ndarray, multi_label: bool) -> floa
     return float((scores.argmax(1) == targets.argmax(1)).mean())
 
 
+def has_two_kinds(targets: np.ndarray) -> bool:
+    """Whether labels [R, Y] show both outcomes of at least one class; otherwise there is nothing to tell apart."""
+    return any(0 < targets[:, y].sum() < len(targets) for y in range(targets.shape[1]))
+
+
 def _logistic(x: np.ndarray, targets: np.ndarray, multi_label: bool, penalty: float) -> tuple[np.ndarray, np.ndarray]:
     """Weights [Y, D] and offsets [Y] of logistic regression: one a class, or one multinomial."""
     count = targets.shape[1]
@@ -187,7 +192,7 @@ def fit_head(
     Raises:
         UserError: where the training records show fewer than two outcomes.
     """
-    if len(x) == 0 or not any(0 < targets[:, y].sum() < len(targets) for y in range(targets.shape[1])):
+    if not has_two_kinds(targets):
         raise UserError(
             f"head: expected training labels of at least two kinds, got {len(x)} labelled records of one kind; "
             "set train.head=none or read another data.task"

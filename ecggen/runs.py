@@ -10,7 +10,7 @@ import math
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from ecggen.checkpoint import MODEL_FILE, TRAINING_FILE, load_model, save_model
 from ecggen.config import RunConfig
 from ecggen.configfile import dump_yaml, load_run_config
 from ecggen.data.pipeline import ECGDataset
+from ecggen.data.store import Store
 from ecggen.errors import UserError
 from ecggen.eval import (
     CHOOSING_SET,
@@ -36,7 +37,7 @@ from ecggen.eval import (
 from ecggen.leads import LEADS, lead_indices
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.plots import record_figure
-from ecggen.probe import encode_states, fit_head, probe_card
+from ecggen.probe import encode_states, fit_head, has_two_kinds, multi_hot, probe_card
 from ecggen.runid import run_hash
 from ecggen.stepfolder import claim_folder
 from ecggen.train import Report, resolve_device, resolve_threads, train
@@ -77,6 +78,7 @@ def run_and_keep(
         UserError: another process writes the folder, an unfinished equal run is there and neither `resume` nor `force`
             was asked for, or what `train` raises.
     """
+    labelled = check_data(run)
     with claim_folder(results, runid, run.train.steps, run_hash(run), force) as claim:
         if claim.note:
             say(claim.note)
@@ -87,22 +89,41 @@ def run_and_keep(
                 f"{claim.folder}: expected a free or finished folder, got an unfinished run of these settings; "
                 "carry it on with --resume or begin anew with --force"
             )
+        if not labelled and run.train.head != "none":
+            say("no head: the training records have no labels of two kinds")
         run = _settings_on_disk(run, claim.folder, claim.state == "resume")
         started = time.time()
         result = train(run, report, claim.folder, resume, quiet)
-        model = result.model
-        penalty = fit_own_head(model, run)
+        model = result.model.cpu()  # judged where every figure can be made again
+        penalty = fit_own_head(model, run) if labelled else None
         save_model(claim.folder / MODEL_FILE, model)
         _write_rows(claim.folder / HISTORY_FILE, result.history)
         card = evaluate(model, run, runid, penalty)
         write_json(claim.folder / METRICS_FILE, card)
         draw_record(model, run, claim.folder / FIGURE_FILE)
-        _write_rejected(claim.folder / REJECTED_FILE, ECGDataset(run, "all").store.rejected)
+        _write_rejected(claim.folder / REJECTED_FILE, ECGDataset(run, "train").store)
         info = _run_info(run, runid, time.time() - started)
         write_json(claim.folder / INFO_FILE, {**info, "steps": result.step, "best": result.best})
         (claim.folder / TRAINING_FILE).unlink(missing_ok=True)
         claim.finish()
         return claim.folder
+
+
+def check_data(run: RunConfig) -> bool:
+    """Whether a head can be fitted; all that can fail for want of records fails here, before a step is trained.
+
+    Raises UserError where the source, the training split or the judged split has nothing to offer.
+    """
+    train_set = ECGDataset(run, "train")
+    if len(train_set) == 0:
+        raise UserError(
+            f"split train: expected records, got none of {len(train_set.store)}; add records or set data.train_folds"
+        )
+    judging_split(run)
+    if run.train.head == "none" or train_set.labels is None:
+        return False
+    hot = multi_hot(train_set.labels, len(train_set.classes))
+    return has_two_kinds(hot[~hot.isnan().any(1)].numpy())
 
 
 def _settings_on_disk(run: RunConfig, folder: Path, resumed: bool) -> RunConfig:
@@ -117,11 +138,9 @@ def _settings_on_disk(run: RunConfig, folder: Path, resumed: bool) -> RunConfig:
     return run
 
 
-def fit_own_head(model: ECGGenModel, run: RunConfig) -> str | None:
-    """Fit the run's head on frozen W of the training split, its penalty chosen on val; None where there is no head."""
+def fit_own_head(model: ECGGenModel, run: RunConfig) -> str:
+    """Fit the run's head on frozen W of the training split, its penalty chosen on val; the penalty in words."""
     train_set = ECGDataset(run, "train")
-    if run.train.head == "none" or not train_set.classes:
-        return None
     known = encode_states(model, train_set)
     val = encode_states(model, ECGDataset(run, "val"))
     head, penalty = fit_head(
@@ -132,31 +151,45 @@ def fit_own_head(model: ECGGenModel, run: RunConfig) -> str | None:
     return penalty
 
 
-def evaluate(model: ECGGenModel, run: RunConfig, runid: str | None, penalty: str | None = None) -> dict[str, Any]:
-    """The evaluation card of a model on the run's judged split: everything in `metrics.json`.
+def evaluate(
+    model: ECGGenModel,
+    run: RunConfig,
+    runid: str | None,
+    penalty: str | None = None,
+    trained_on: RunConfig | None = None,
+) -> dict[str, Any]:
+    """The evaluation card of a model: everything in `metrics.json`.
+
+    Args:
+        model: on the CPU.
+        run: the data and the split to judge on, and how.
+        runid: `m#s#k#`, for the card.
+        penalty: how the head's penalty was chosen, in words.
+        trained_on: the model's own run, where `run` is other data: baselines are fitted on what the model was.
 
     Raises UserError where the split has no records.
     """
     name, judged = judging_split(run)
-    if len(judged) == 0:
-        raise UserError(f"split {name}: expected records to judge on, got none; set eval.split or add records")
     torch.set_num_threads(resolve_threads(run.train.threads))
     limit, resamples = run.eval.limit, run.eval.bootstrap
     card: dict[str, Any] = {
         "runid": runid,
         "data": run.data.source,
+        "own_data": trained_on is None,
         "split": name,
         "records": len(judged) if limit is None else min(limit, len(judged)),
-        "rejected": _rejected_summary(judged.store.rejected),
+        "rejected": _rejected_summary(judged.store),
     }
-    card["reconstruction"] = reconstruction_card(model, judged, training_baselines(model, run), resamples, limit)
+    card["reconstruction"] = reconstruction_card(
+        model, judged, training_baselines(model, trained_on or run), resamples, limit
+    )
     states = encode_states(model, judged, limit) if model.head is not None and model.classes == judged.classes else None
     if states is not None and len(states.w):
         assert model.head is not None
         card["probe"] = {
             "kind": run.train.head,
             "penalty": penalty or "fitted before",
-            **probe_card(model.head.cpu(), states, model.classes, model.multi_label, resamples),
+            **probe_card(model.head, states, model.classes, model.multi_label, resamples),
         }
     card["state"] = _state_figures(model, judged)
     card["source"] = source_agreement(model, judged, limit)
@@ -209,16 +242,19 @@ def _write_rows(path: Path, rows: list[dict[str, float]]) -> None:
         writer.writerows(rows)
 
 
-def _write_rejected(path: Path, rejected: Iterable[tuple[str, str]]) -> None:
+def _write_rejected(path: Path, store: Store) -> None:
+    """What was left out and what was repaired, each with its reason."""
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(("id", "reason"))
-        writer.writerows(rejected)
+        writer.writerow(("id", "action", "reason"))
+        writer.writerows((remark.id, remark.action, remark.reason) for remark in store.remarks)
 
 
-def _rejected_summary(rejected: list[tuple[str, str]]) -> dict[str, Any]:
-    reasons = Counter(reason for _, reason in rejected)
-    return {"count": len(rejected), "most": reasons.most_common(1)[0][0] if reasons else ""}
+def _rejected_summary(store: Store) -> dict[str, Any]:
+    reasons = Counter(reason for _, reason in store.rejected)
+    repaired = len({remark.id for remark in store.remarks if remark.action != "left out"})
+    most = reasons.most_common(1)[0][0] if reasons else ""
+    return {"count": len(store.rejected), "most": most, "repaired": repaired}
 
 
 def _run_info(run: RunConfig, runid: str, seconds: float) -> dict[str, Any]:

@@ -150,6 +150,8 @@ def _claim(folder: Path, note: str, run_hash: str, force: bool) -> Claim:
         return Claim(folder, "reuse", f"{folder.name} is finished with the same settings and is reused")
     if force:
         _empty(folder)
+    for leftover in folder.glob(".*.[0-9]*"):  # of a process that was killed while it wrote; see `atomic`
+        leftover.unlink(missing_ok=True)
     resumed = not _is_empty(folder)
     write_text(folder / _HASH, run_hash + "\n")
     if resumed:

@@ -109,7 +109,7 @@ def test_encode_writes_states_and_all_twelve_leads(finished, tmp_path):
     out = tmp_path / "states.npz"
     done = _main("--results", str(results), "--runid", folder.name, "--mode", "encode", "--out", str(out))
     assert done.returncode == 0, done.stderr
-    with np.load(out, allow_pickle=False) as states, out.with_suffix(".csv").open() as stream:
+    with np.load(out, allow_pickle=False) as states, out.with_suffix(".index.csv").open() as stream:
         rows = list(csv.DictReader(stream))
         n = len(states["id"])
         assert states["W"].shape == (n, 24) and states["rendered"].shape == (n, 12, 40)
@@ -217,7 +217,9 @@ def test_the_main_job_on_the_simulator(tmp_path):
     w = encode_states(model, ECGDataset(run, "train"), 256).w
     assert effective_rank(w) > model.state_size / 4
     rivals = card["reconstruction"]["all twelve"]["rivals"]
-    ours, frozen = (rivals[name]["r2"]["value"] for name in ("model", "W0 (no estimation)"))
-    assert ours - frozen >= 0.5 * ours
+    ours, frozen, average = (rivals[n]["r2"]["value"] for n in ("model", "W0 (no estimation)", "mean beat"))
+    # Simulated hearts are alike: their mean beat explains more than half already, and W0 may be as good as that.
+    assert frozen < average + 0.02
+    assert (1 - frozen) > 8 * (1 - ours)
     linear = card["reconstruction"]["I,II"]
     assert linear["r_over_linear_regression"][0] > 0

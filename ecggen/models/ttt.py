@@ -11,7 +11,7 @@ The encoder, the proxy's maps and the renderer stand still; in training the inne
 outer loss teaches them, W0 and the step sizes how to make estimation work.
 
 A hidden state of a recurrent network is whatever its update rule made of it. What W has to be is said without any
-update rule, by what it has to explain; the few inner steps are an approximate solver of that problem, and could be exchanged.
+update rule, by what it has to explain; the few inner steps solve that problem approximately, and could be exchanged.
 
 Letters: B records, L leads, N beats, C chunks, S beats a chunk, D state size, d encoder width.
 """

@@ -4,6 +4,7 @@ Columns id, fs (Hz), unit (mV, uV, V) and leads (names separated by spaces or `;
 (several separated by `;`). The array is memory-mapped, so it may be larger than memory.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ class ArraysSource:
         return [
             Entry(
                 row["id"],
-                "\t".join((str(number), row["fs"], row["unit"], row["leads"])),
+                json.dumps([number, row["fs"], row["unit"], row["leads"]]),
                 optional_text(row, "patient"),
                 optional_fold(row, path),
                 optional_labels(row),
@@ -53,7 +54,7 @@ class ArraysSource:
 
     def read(self, entry: Entry) -> Iterator[Recording]:
         """The record, a long one in blocks. Raises UnreadableError."""
-        number, rate, unit, names = entry.location.split("\t")
+        number, rate, unit, names = json.loads(entry.location)
         scale = in_millivolts(unit)
         if scale is None:
             raise UnreadableError(f"unit: expected mV, uV or V, got {unit!r}")
@@ -64,7 +65,7 @@ class ArraysSource:
         if not 0 < fs < np.inf:
             raise UnreadableError(f"sampling rate: expected a positive number of Hz, got {rate!r}")
         leads = tuple(names.replace(";", " ").replace(",", " ").split())
-        signal = self._signals()[int(number)]
+        signal = self._signals()[number]
         for span in spans(signal.shape[1], fs, self.seconds):
             block = signal[:, span.start : span.stop].astype(np.float32) * np.float32(scale)
             recording = Recording(entry.id, fs, leads, block, entry.patient, entry.fold, entry.labels)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ecggen.data.recording import Recording
 
 BLOCK_SECONDS = 600.0  # length of a block of a long record, margins apart
+SLOWEST = 1.0  # Hz; below it nothing is an ECG, and a record would seem to last for years
 MARGIN_SECONDS = 5.0  # context on both sides of a block; the slowest mode of the filter has decayed by e^-14 after it
 
 
@@ -72,6 +73,8 @@ def window_count(total: int, fs: float, seconds: float) -> int:
 
 def spans(total: int, fs: float, seconds: float) -> list[Span]:
     """The blocks in which a record of `total` samples is read; a record that fits in one block is read whole."""
+    if not fs >= SLOWEST:
+        return [Span(0, total, 0, 0, total, 0)]
     windows = window_count(total, fs, seconds)
     if total <= (BLOCK_SECONDS + 2 * MARGIN_SECONDS) * fs or windows == 0:
         return [Span(0, total, 0, windows, total, windows)]

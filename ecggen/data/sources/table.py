@@ -15,7 +15,7 @@ def read_table(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="", restkey="")
+            reader = csv.DictReader(file, restval="", restkey=None)
             columns = reader.fieldnames or []
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -63,7 +63,8 @@ def state_digest(root: Path, names: Iterable[str]) -> str:
     for name in names:
         try:
             state = (root / name).stat()
-            digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
-        except OSError:
-            digest.update(f"{name}\0absent\n".encode())
+            text = f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n"
+        except (OSError, ValueError):  # ValueError: a name that no file can have
+            text = f"{name}\0absent\n"
+        digest.update(text.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
