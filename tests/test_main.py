@@ -1,0 +1,125 @@
+"""The entry point on other people's data and in clumsy hands; every case was a fault once."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import main as entry
+from tests.models.conftest import hearts
+from tests.tiny import as_options
+
+
+def write_arrays(folder, records=40, labels=("a", "b")):
+    folder.mkdir(parents=True)
+    np.save(folder / "signals.npy", hearts(records, 1000).numpy())
+    with (folder / "records.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("id", "fs", "unit", "leads", "label"))
+        leads = "I;II;III;aVR;aVL;aVF;V1;V2;V3;V4;V5;V6"
+        for n in range(records):
+            writer.writerow((f"r{n}", 100, "mV", leads, labels[n % len(labels)]))
+    return folder
+
+
+def run(results, *words):
+    return entry.main(["--results", str(results), "--quiet", *words])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A results folder with one run, trained on arrays, and the folder of the arrays."""
+    base = tmp_path_factory.mktemp("arrays")
+    data = write_arrays(base / "data #1: mine")
+    results = base / "results"
+    words = ["--data", "arrays", "--data-root", str(data), *as_options(data__limit=30)]
+    assert run(results, *words) == 0
+    (folder,) = results.glob("*_step6")
+    return results, folder, data, words
+
+
+def test_a_folder_is_named_as_it_is_and_not_read_as_yaml(trained):
+    assert "data #1: mine" in (trained[1] / "config.yaml").read_text()
+
+
+def test_force_keeps_the_finished_run_where_the_data_are_gone(trained, capsys):
+    results, folder, data, words = trained
+    away = data.rename(data.with_name("away"))
+    try:
+        assert run(results, *words, "--force") == 2
+        assert "data #1: mine" in capsys.readouterr().err
+    finally:
+        away.rename(data)
+    assert (folder / "DONE").is_file() and (folder / "model.safetensors").is_file()
+
+
+def test_other_data_are_encoded_whole_whatever_the_training_was_limited_to(trained, tmp_path):
+    results, folder, _, _ = trained
+    other = write_arrays(tmp_path / "other", records=35)
+    out = tmp_path / "records.npz"
+    words = ("--mode", "encode", "--data", "arrays", "--data-root", str(other), "--out", str(out))
+    assert run(results, "--runid", folder.name, *words) == 0
+    with np.load(out, allow_pickle=False) as states:
+        assert len(states["id"]) == 35
+
+
+def test_other_data_are_judged_whole_and_said_to_be_other(trained, tmp_path, capsys):
+    results, folder, _, _ = trained
+    before = (folder / "metrics.json").read_text()
+    other = write_arrays(tmp_path / "other", records=9)
+    words = ("--mode", "eval", "--data", "arrays", "--data-root", str(other))
+    assert run(results, "--runid", folder.name, *words) == 0
+    assert "not trained on" in capsys.readouterr().out
+    (card,) = folder.glob("metrics_arrays_*.json")
+    assert json.loads(card.read_text())["records"] == 9
+    assert (folder / "metrics.json").read_text() == before
+
+
+@pytest.mark.parametrize("setting", ["model.signal.fs=250", "model.ttt.inner_steps=5", "train.lr=1"])
+def test_a_trained_model_cannot_be_changed_afterwards(trained, capsys, setting):
+    results, folder, _, _ = trained
+    before = (folder / "metrics.json").read_text()
+    assert run(results, "--runid", folder.name, "--mode", "eval", "--set", setting) == 2
+    assert "is trained" in capsys.readouterr().err
+    assert (folder / "metrics.json").read_text() == before
+
+
+def test_settings_beside_a_finished_folder_are_refused_and_not_ignored(trained, capsys):
+    results, folder, _, _ = trained
+    assert run(results, "--runid", folder.name, "--steps", "50") == 2
+    assert "no settings beside" in capsys.readouterr().err
+
+
+def test_one_class_gives_a_run_without_a_head(tmp_path, capsys):
+    data = write_arrays(tmp_path / "data", labels=("a",))
+    assert run(tmp_path / "results", "--data", "arrays", "--data-root", str(data), *as_options()) == 0
+    assert "no head" in capsys.readouterr().out
+    (folder,) = (tmp_path / "results").glob("*_step6")
+    assert "probe" not in json.loads((folder / "metrics.json").read_text())
+
+
+def test_a_source_with_nothing_to_judge_on_fails_before_training(tmp_path, capsys):
+    data = write_arrays(tmp_path / "data", records=1)  # it can be in one split only
+    words = ("--data", "arrays", "--data-root", str(data), *as_options())
+    assert run(tmp_path / "results", *words) == 2
+    assert "split" in capsys.readouterr().err
+    assert not list((tmp_path / "results").glob("*_step*"))
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "not json", '{"runid": "m1s1k1"}'])
+def test_a_card_that_is_none_is_one_line(tmp_path, capsys, content):
+    folder = tmp_path / "m1s1k1_step6"
+    folder.mkdir()
+    (folder / "DONE").touch()
+    (folder / "metrics.json").write_text(content)
+    assert run(tmp_path, "--runid", "m1s1k1") == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_encode_into_a_folder_or_below_a_file_is_refused_before_any_work(trained, tmp_path, capsys):
+    results, folder, _, _ = trained
+    (tmp_path / "file").touch()
+    for out in (tmp_path, tmp_path / "file" / "states.npz"):
+        assert run(results, "--runid", folder.name, "--mode", "encode", "--out", str(out)) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
