@@ -15,18 +15,10 @@ from ecggen.configfile import (
     setting_types,
     to_dict,
 )
-from ecggen.errors import UserError
 from ecggen.limits import CHOICES, RANGES
+from tests.user_fault import fault_of
 
 FREE_TEXT = {"data.root", "data.cache"}
-
-
-def fault_of(call, *args):
-    with pytest.raises(UserError) as fault:
-        call(*args)
-    message = str(fault.value)
-    assert "\n" not in message
-    return message
 
 
 def overridden(*settings):

@@ -9,7 +9,6 @@ import yaml
 
 from ecggen.config import RunConfig
 from ecggen.configfile import apply_overrides, apply_settings, load_run_config
-from ecggen.errors import UserError
 from ecggen.runid import (
     MODULES,
     RunId,
@@ -22,16 +21,9 @@ from ecggen.runid import (
     settings_of,
     two_digits,
 )
+from tests.user_fault import fault_of
 
 V1 = Path(__file__).resolve().parents[1] / "configs" / "train" / "v1.yaml"
-
-
-def fault_of(call, *args):
-    with pytest.raises(UserError) as fault:
-        call(*args)
-    message = str(fault.value)
-    assert "\n" not in message
-    return message
 
 
 def changed(*settings):

@@ -8,17 +8,10 @@ import pytest
 
 from ecggen.errors import UserError
 from ecggen.stepfolder import claim_folder, find_run, finished_runs
+from tests.user_fault import fault_of
 
 REPO = Path(__file__).resolve().parents[1]
 A, B, C = "a" * 64, "b" * 64, "c" * 64
-
-
-def fault_of(call, *args):
-    with pytest.raises(UserError) as fault:
-        call(*args)
-    message = str(fault.value)
-    assert "\n" not in message
-    return message
 
 
 def finish(results, run_hash=A, runid="m1s1k1", steps=6, content="result"):
