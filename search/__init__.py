@@ -1,0 +1,1 @@
+"""Choosing runs: named spaces -> Ray Tune trials -> proved winners in result folders."""
