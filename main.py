@@ -22,18 +22,21 @@ from ecggen.card import METRICS_FILE, print_card, read_card
 from ecggen.config import DEVICES, SOURCES, RunConfig
 from ecggen.configfile import apply_overrides, apply_settings, dump_yaml, get_setting, load_run_config
 from ecggen.errors import Interrupted, UserError
+from ecggen.leaderboard import best_folder
 from ecggen.runid import ensure_runid, parse_runid, read_codes, run_hash, runid_of, settings_of
 from ecggen.stepfolder import find_run, finished_runs
 
 HERE = Path(__file__).resolve().parent
 CONFIG = HERE / "configs" / "train" / "v1.yaml"
 EXIT_FAULT, EXIT_INTERRUPTED = 2, 130
+BEST = "best"  # stands for the run in the first row of results/leaderboard.csv
 EXAMPLES = """examples:
   python main.py                                                   train on the built-in simulator and judge
   python main.py --runid m1s1k1                                    show the card of the finished run, else train it
   python main.py --data ptbxl --data-root DIR --steps 8000         train on PTB-XL
   python main.py --runid m1s1k1 --mode eval --data ptbxl --data-root DIR
   python main.py --runid m1s1k1 --mode encode --data wfdb --data-root DIR --out states.npz
+  python main.py --runid best --mode train --seed 1                the settings of the best searched run, another seed
 """
 # Options that stand for a setting: option -> dotted path.
 SHORTCUTS = {
@@ -55,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--mode", choices=("train", "eval", "encode"), help="default: the finished run's card, else train"
     )
-    what.add_argument("--runid", help="m#s#k#, or a finished folder's name such as m1s1k1_step1000")
+    what.add_argument("--runid", help="m#s#k#, a finished folder's name such as m1s1k1_step1000, or best (of searches)")
     what.add_argument("--config", type=Path, default=CONFIG, help="settings (default: configs/train/v1.yaml)")
     what.add_argument("--results", type=Path, default=Path("results"), help="result folders (default: results)")
     what.add_argument("--out", type=Path, help="file that --mode encode writes (.npz, with a .csv index beside it)")
@@ -87,9 +90,17 @@ def changed(run: RunConfig, args: argparse.Namespace) -> RunConfig:
 
 
 def resolve(args: argparse.Namespace) -> tuple[RunConfig, str]:
-    """Settings and run id: the file's, over them the run id's codes, over those the command line's."""
-    run = load_run_config(args.config)
+    """Settings and run id: the file's, over them the run id's codes, over those the command line's.
+
+    A finished folder in place of the run id gives all its settings; the run id follows from what they become.
+    """
     table = read_codes(args.config, args.results)
+    if names_folder(args.runid):
+        folder = find_run(args.results, args.runid)
+        run, runid = changed(load_run_config(folder / "config.yaml"), args), folder.name.split("_")[0]
+        same = all(get_setting(run, path) == value for path, value in settings_of(runid, table).items())
+        return run, runid if same else runid_of(run, table) or ""
+    run = load_run_config(args.config)
     if args.runid:
         run = apply_settings(run, settings_of(parse_runid(args.runid), table))
     run = changed(run, args)
@@ -97,6 +108,11 @@ def resolve(args: argparse.Namespace) -> tuple[RunConfig, str]:
         _refuse_contradiction(run, args.runid, settings_of(args.runid, table))
         return run, args.runid
     return run, runid_of(run, table) or ""
+
+
+def names_folder(runid: str | None) -> bool:
+    """Whether `--runid` is meant as the name of a finished folder."""
+    return runid is not None and "_step" in runid
 
 
 def _refuse_contradiction(run: RunConfig, runid: str, row: dict[str, object]) -> None:
@@ -113,10 +129,11 @@ def finished_folder(args: argparse.Namespace) -> Path | None:
     if args.mode is not None or not args.runid or args.force or args.resume or args.dry_run:
         return None
     asked = bool(shortcuts(args) or args.set)
-    if "_step" in args.runid:
+    if names_folder(args.runid):
         if asked:
             raise UserError(
-                f"--runid {args.runid}: expected no settings beside a finished run, got some; add --mode eval"
+                f"--runid {args.runid}: expected no settings beside a finished run, got some; "
+                "add --mode eval, or --mode train for a new run with them"
             )
         return find_run(args.results, args.runid)
     own = [run for run in finished_runs(args.results) if run.name.startswith(f"{args.runid}_step")]
@@ -166,7 +183,8 @@ def trained(args: argparse.Namespace) -> tuple[Path, RunConfig, RunConfig]:
 
 def run_eval(args: argparse.Namespace, console: Console) -> None:
     """Judge a finished run again, on its own data or on other."""
-    from ecggen.runs import evaluate, load_run, write_json
+    from ecggen.atomic import write_json
+    from ecggen.runs import evaluate, load_run
 
     folder, own, run = trained(args)
     model, _ = load_run(folder)
@@ -226,6 +244,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     console = Console(width=None if sys.stdout is not None and sys.stdout.isatty() else 132, soft_wrap=True)
     try:
+        if args.runid == BEST:
+            args.runid = best_folder(args.results)
         folder = finished_folder(args)
         if folder is not None:
             show(folder, console)

@@ -14,12 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ecggen.config import RunConfig
 from ecggen.errors import UserError
 from ecggen.limits import CHOICES, RANGES
-from ecggen.strictyaml import parse_yaml, read_yaml
+from ecggen.strictyaml import parse_yaml, read_yaml, to_yaml
 
 
 def load_run_config(path: Path, overrides: Sequence[str] = (), codes: Mapping[str, Any] | None = None) -> RunConfig:
@@ -56,7 +54,7 @@ def to_dict(run: RunConfig) -> dict[str, Any]:
 
 def dump_yaml(run: RunConfig) -> str:
     """The run as YAML that `load_run_config` reads back to an equal run."""
-    return yaml.safe_dump(to_dict(run), sort_keys=False, allow_unicode=True)
+    return to_yaml(to_dict(run))
 
 
 def apply_overrides(run: RunConfig, overrides: Sequence[str]) -> RunConfig:

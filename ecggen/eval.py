@@ -35,6 +35,14 @@ VISIBLE_SETS: dict[str, tuple[str, ...]] = {
     "six limb leads": LIMB_LEADS,
 }
 CHOOSING_SET = ("I", "II", "V2")
+# What is judged on the validation split: the leads shown, and each figure as the sums it is of and their metric.
+VALIDATION_SETS: dict[str, tuple[str, ...]] = {"hidden": CHOOSING_SET, "all": LEADS}
+VALIDATION: dict[str, tuple[str, str]] = {
+    "val_hidden_r": ("hidden", "r"),
+    "val_hidden_r2": ("hidden", "r2"),
+    "val_r": ("all", "r"),
+    "val_r2": ("all", "r2"),
+}
 BATCH = 64
 # W is read only where it moves: singular values below this share of the largest count as nothing.
 RANK_FLOOR = 1e-3
@@ -156,14 +164,36 @@ def validate(
         `val_hidden_r`: mean r over the hidden precordials with I, II, V2 shown; `val_r`, `val_r2`: all twelve shown.
         NaN where nothing can be judged (no records, no such leads).
     """
+    return validation_figures(validation_sums(model, dataset, records))
+
+
+def validation_sums(model: ECGGenModel, dataset: ECGDataset, limit: int | None = None) -> dict[str, np.ndarray]:
+    """The sums that all figures of `VALIDATION` follow from, record by record.
+
+    Args:
+        model: is put into evaluation mode.
+        dataset: usually the validation split.
+        limit: at most so many records, evenly spaced; None is all of them.
+
+    Returns:
+        `hidden` [R, L, 6], the precordials that `CHOOSING_SET` hides, and `all` [R', 12, 6], float64, as
+        `metrics.beat_sums` gives them; only records that have the shown leads, so R <= R'. None of them where nothing
+        can be judged.
+    """
     model.eval()
-    figures = {}
-    for prefix, visible in (("hidden_", CHOOSING_SET), ("", LEADS)):
-        sums = judge(model, dataset, visible, records).sums.get("model") if len(dataset) else None
-        for name in ("r", "r2"):
-            value = math.nan if sums is None else float(metrics.METRICS[name](sums.sum(0)))
-            figures[f"val_{prefix}{name}"] = value
-    return figures
+    sums = {}
+    for name, visible in VALIDATION_SETS.items():
+        judged = judge(model, dataset, visible, limit).sums if len(dataset) else {}
+        sums[name] = judged.get("model", np.zeros((0, len(scored_leads(visible)), metrics.N_SUMS)))
+    return sums
+
+
+def validation_figures(sums: dict[str, np.ndarray]) -> dict[str, float]:
+    """Every figure of `VALIDATION`, pooled over the records of `validation_sums`; NaN where there are none."""
+    return {
+        name: float(metrics.METRICS[metric](sums[part].sum(0))) if len(sums[part]) else math.nan
+        for name, (part, metric) in VALIDATION.items()
+    }
 
 
 def reconstruction_card(

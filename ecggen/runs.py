@@ -5,8 +5,6 @@ results/<runid>_step<N>/   config.yaml  model.safetensors  metrics.json  history
 """
 
 import csv
-import json
-import math
 import platform
 import time
 from collections import Counter
@@ -18,7 +16,7 @@ from typing import Any
 import torch
 
 from ecggen import __version__
-from ecggen.atomic import whole_file, write_text
+from ecggen.atomic import whole_file, write_json, write_text
 from ecggen.card import METRICS_FILE
 from ecggen.checkpoint import MODEL_FILE, TRAINING_FILE, load_model, save_model
 from ecggen.config import RunConfig
@@ -39,8 +37,8 @@ from ecggen.models.ecggen import ECGGenModel
 from ecggen.plots import record_figure
 from ecggen.probe import encode_states, fit_head, has_two_kinds, multi_hot, probe_card
 from ecggen.runid import run_hash
-from ecggen.stepfolder import claim_folder
-from ecggen.train import Report, resolve_device, resolve_threads, train
+from ecggen.stepfolder import Claim, claim_folder
+from ecggen.train import Report, RunResult, resolve_device, resolve_threads, train
 
 CONFIG_FILE, HISTORY_FILE, FIGURE_FILE = "config.yaml", "history.csv", "record.png"
 REJECTED_FILE, INFO_FILE = "rejected.csv", "run_info.json"
@@ -80,33 +78,102 @@ def run_and_keep(
     """
     labelled = check_data(run)
     with claim_folder(results, runid, run.train.steps, run_hash(run), force) as claim:
+        if claim.state == "reuse":
+            say(f"{claim.note}; --force trains it anew")
+            return claim.folder
         if claim.note:
             say(claim.note)
-        if claim.state == "reuse":
-            return claim.folder
         if claim.state == "resume" and not resume:
             raise UserError(
                 f"{claim.folder}: expected a free or finished folder, got an unfinished run of these settings; "
                 "carry it on with --resume or begin anew with --force"
             )
-        if not labelled and run.train.head != "none":
-            say("no head: the training records have no labels of two kinds")
+        _say_headless(labelled, run, say)
         run = _settings_on_disk(run, claim.folder, claim.state == "resume")
         started = time.time()
-        result = train(run, report, claim.folder, resume, quiet)
-        model = result.model.cpu()  # judged where every figure can be made again
-        penalty = fit_own_head(model, run) if labelled else None
-        save_model(claim.folder / MODEL_FILE, model)
-        _write_rows(claim.folder / HISTORY_FILE, result.history)
-        card = evaluate(model, run, runid, penalty)
-        write_json(claim.folder / METRICS_FILE, card)
-        draw_record(model, run, claim.folder / FIGURE_FILE)
-        _write_rejected(claim.folder / REJECTED_FILE, ECGDataset(run, "train").store)
-        info = _run_info(run, runid, time.time() - started)
-        write_json(claim.folder / INFO_FILE, {**info, "steps": result.step, "best": result.best})
-        (claim.folder / TRAINING_FILE).unlink(missing_ok=True)
-        claim.finish()
+        _keep(claim, run, runid, train(run, report, claim.folder, resume, quiet), labelled, started)
         return claim.folder
+
+
+def keep_trained(
+    run: RunConfig,
+    runid: str,
+    results: Path,
+    result: RunResult,
+    seconds: float,
+    *,
+    force: bool = False,
+    say: Say = print,
+    extra_info: dict[str, Any] | None = None,
+    threads: int | None = None,
+) -> Path:
+    """Leave the finished folder of a run that was trained elsewhere, as if `run_and_keep` had trained it.
+
+    Keeping is idempotent: an unfinished folder of an equal run, that of a promotion that was killed, is written over.
+
+    Args:
+        run: all settings that `result` was trained with.
+        runid: `m#s#k#` of these settings.
+        results: folder of the result folders.
+        result: what `train` gave back; its model gets its head here.
+        seconds: what the training took.
+        force: replace the finished folder of an equal run, which is reused otherwise.
+        say: gets lines for the user.
+        extra_info: further entries of `run_info.json`, such as where the run comes from.
+        threads: torch threads to judge with, for several processes side by side; None is as many as the run says.
+
+    Returns:
+        the folder.
+
+    Raises:
+        UserError: another process writes the folder, or the run's data are gone.
+    """
+    labelled = check_data(run)
+    device = resolve_device(run.train.device).type if run.train.device == "auto" else run.train.device
+    run = replace(run, train=replace(run.train, threads=resolve_threads(run.train.threads), device=device))
+    with claim_folder(results, runid, run.train.steps, run_hash(run), force) as claim:
+        if claim.state == "resume":
+            say(f"{claim.folder.name} is unfinished and is written over")
+        elif claim.note:
+            say(claim.note)
+        if claim.state == "reuse":
+            return claim.folder
+        _say_headless(labelled, run, say)
+        write_text(claim.folder / CONFIG_FILE, dump_yaml(run))
+        _keep(claim, run, runid, result, labelled, time.time() - seconds, extra_info, threads)
+        return claim.folder
+
+
+def _keep(
+    claim: Claim,
+    run: RunConfig,
+    runid: str,
+    result: RunResult,
+    labelled: bool,
+    started: float,
+    extra_info: dict[str, Any] | None = None,
+    threads: int | None = None,
+) -> None:
+    """What follows a training: fit the head, save, judge, draw, and mark the claimed folder as done."""
+    judged = run if threads is None else replace(run, train=replace(run.train, threads=threads))
+    torch.set_num_threads(resolve_threads(judged.train.threads))
+    model = result.model.cpu()  # judged where every figure can be made again
+    penalty = fit_own_head(model, run) if labelled else None
+    save_model(claim.folder / MODEL_FILE, model)
+    _write_rows(claim.folder / HISTORY_FILE, result.history)
+    write_json(claim.folder / METRICS_FILE, evaluate(model, judged, runid, penalty))
+    draw_record(model, run, claim.folder / FIGURE_FILE)
+    _write_rejected(claim.folder / REJECTED_FILE, ECGDataset(run, "train").store)
+    info = _run_info(run, runid, time.time() - started)
+    info |= {"steps": result.step, "best": result.best, **(extra_info or {})}
+    write_json(claim.folder / INFO_FILE, info)
+    (claim.folder / TRAINING_FILE).unlink(missing_ok=True)
+    claim.finish()
+
+
+def _say_headless(labelled: bool, run: RunConfig, say: Say) -> None:
+    if not labelled and run.train.head != "none":
+        say("no head: the training records have no labels of two kinds")
 
 
 def check_data(run: RunConfig) -> bool:
@@ -220,19 +287,6 @@ def draw_record(model: ECGGenModel, run: RunConfig, path: Path) -> None:
 def load_run(folder: Path) -> tuple[ECGGenModel, RunConfig]:
     """Model and settings of a finished folder. Raises UserError."""
     return load_model(folder / MODEL_FILE), load_run_config(folder / CONFIG_FILE)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """JSON without NaN (null instead), whole or not at all."""
-    write_text(path, json.dumps(_finite(content), indent=1, allow_nan=False) + "\n")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _write_rows(path: Path, rows: list[dict[str, float]]) -> None:

@@ -8,9 +8,11 @@ from ecggen.config import RunConfig
 from ecggen.configfile import load_run_config
 from ecggen.runid import MODULES, read_codes, runid_of
 from ecggen.strictyaml import read_yaml
+from search.space import load_space
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 TRAIN = sorted((CONFIGS / "train").glob("*.yaml"))
+SPACES = sorted((CONFIGS / "spaces").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.y*ml")), ids=lambda path: path.name)
@@ -23,6 +25,16 @@ def test_every_train_configuration_loads_and_has_an_id(path):
     table = read_codes(path)
     assert runid_of(load_run_config(path), table) is not None
     assert all(table.rows[module] for module in MODULES)
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+def test_every_space_loads_over_the_default_configuration_and_opens_with_its_question(path):
+    v1 = CONFIGS / "train" / "v1.yaml"
+    space = load_space(path.stem, read_codes(v1), load_run_config(v1), path.parent)
+    assert space.name == path.stem
+    comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert path.read_text().startswith(f"{comment[0]}\n")
+    assert "?" in " ".join(comment)
 
 
 def test_the_default_configuration_states_the_defaults():

@@ -43,9 +43,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.encode": CORE,
     "ecggen.plots": CORE,
     "ecggen.card": BASE,
+    "ecggen.leaderboard": BASE,
     "ecggen.train": (*CORE, "ecggen.checkpoint", "ecggen.eval", "ecggen.progress"),
     "ecggen.runs": ("ecggen",),
-    "search": (*RESULTS, *(f"ecggen.{name}" for name in ("data", "train", "eval", "checkpoint", "plots", "runs"))),
+    "search": (
+        *(*RESULTS, "ecggen.metrics", "ecggen.leaderboard"),
+        *(f"ecggen.{name}" for name in ("data", "train", "eval", "checkpoint", "plots", "runs")),
+    ),
     "main": ("ecggen",),
     "run_search": ("ecggen", "search"),
 }

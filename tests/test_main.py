@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import main as entry
+from ecggen.leaderboard import merge_leaderboard
 from tests.models.conftest import hearts
+from tests.test_leaderboard import standing
 from tests.tiny import as_options
 
 
@@ -123,3 +125,60 @@ def test_encode_into_a_folder_or_below_a_file_is_refused_before_any_work(trained
     for out in (tmp_path, tmp_path / "file" / "states.npz"):
         assert run(results, "--runid", folder.name, "--mode", "encode", "--out", str(out)) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.fixture
+def best(trained):
+    """The trained run stands first in the leaderboard, above a better one on simulated hearts."""
+    results, folder, _, _ = trained
+    (results / "leaderboard.csv").unlink(missing_ok=True)
+    merge_leaderboard(results, "one", "simulator", "2026-01-01T00:00:00", [standing("m2s2k2", mean=0.99)])
+    own = standing(folder.name.split("_")[0], folder=folder.name, mean=0.5)
+    merge_leaderboard(results, "two", "arrays", "2026-01-02T00:00:00", [own])
+    return results, folder
+
+
+def test_best_is_the_first_row_of_the_leaderboard_wherever_a_run_is_named(best, tmp_path, capsys):
+    results, folder = best
+    assert run(results, "--runid", "best") == 0
+    assert str(folder) in capsys.readouterr().out
+    assert run(results, "--runid", "best", "--mode", "eval") == 0
+    assert run(results, "--runid", "best", "--mode", "encode", "--out", str(tmp_path / "states.npz")) == 0
+    assert (tmp_path / "states.npz").is_file()
+
+
+@pytest.mark.parametrize("whole_name", [True, False])
+def test_training_a_finished_folder_again_reuses_it_and_says_how_not_to(best, capsys, whole_name):
+    results, folder = best
+    before = (folder / "DONE").stat().st_mtime_ns
+    assert run(results, "--runid", folder.name if whole_name else "best", "--mode", "train") == 0
+    assert "reused; --force trains it anew" in capsys.readouterr().out
+    assert (folder / "DONE").stat().st_mtime_ns == before
+
+
+def test_a_finished_folder_gives_its_settings_to_another_training(best, capsys):
+    results, folder = best
+    assert run(results, "--runid", "best", "--mode", "train", "--steps", "4", "--seed", "9") == 0
+    (other,) = results.glob("*_step4")
+    assert other.name.split("_")[0] == folder.name.split("_")[0]
+    theirs, ours = ((place / "config.yaml").read_text() for place in (folder, other))
+    changed = theirs.replace("steps: 6", "steps: 4").replace(f"seed: {_seed(theirs)}", "seed: 9")
+    assert ours.split("train:")[1] == changed.split("train:")[1]
+    assert ours.split("train:")[0] == theirs.split("train:")[0]
+
+
+def _seed(config):
+    return config.split("train:")[1].split("seed: ")[1].split()[0]
+
+
+def test_settings_that_a_code_stands_for_change_the_run_id(best, capsys):
+    results, folder = best
+    words = ("--mode", "train", "--dry-run", "--set", "model.ttt.chunk_size=2")
+    assert run(results, "--runid", folder.name, *words) == 0
+    assert f"run id {folder.name.split('_')[0]}," not in capsys.readouterr().out
+
+
+def test_best_without_a_leaderboard_is_one_line_with_a_remedy(tmp_path, capsys):
+    assert run(tmp_path, "--runid", "best") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "leaderboard.csv" in line and "run a search" in line

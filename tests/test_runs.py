@@ -21,7 +21,7 @@ from ecggen.leads import LEADS
 from ecggen.metrics import r_squared
 from ecggen.probe import encode_states
 from ecggen.runid import run_hash
-from ecggen.runs import load_run, run_and_keep
+from ecggen.runs import keep_trained, load_run, run_and_keep
 from ecggen.stepfolder import claim_folder
 from ecggen.train import train
 from tests.conftest import REPO
@@ -205,6 +205,47 @@ def test_w_carries_the_rendering():
     assert explained["model"] > 0.6
     assert explained["W0 (no estimation)"] < explained["model"] - 0.2
     assert explained["W of another record"] < explained["model"] - 0.2
+
+
+def _header_and_weights(folder):
+    """A safetensors file in two parts; the library writes the entries of the header in any order."""
+    content = (folder / "model.safetensors").read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:end]), content[end:]
+
+
+def same_card(one, other):
+    """Equal to the bit, but for the least squares of LAPACK, whose last bits depend on where in memory it works."""
+    ours, theirs = one.pop("source"), other.pop("source")
+    return one == other and ours["r"] == pytest.approx(theirs["r"], rel=1e-9)
+
+
+def test_a_run_trained_elsewhere_is_kept_as_if_it_had_been_trained_here(tmp_path):
+    run = tiny_run()
+    here = run_and_keep(run, "m1s1k1", tmp_path / "a", quiet=True, say=lambda _: None)
+    info = {"search": "of last night"}
+    elsewhere = keep_trained(run, "m1s1k1", tmp_path / "b", train(run, quiet=True), 7000.0, extra_info=info)
+    assert {p.name for p in elsewhere.iterdir() if not p.name.startswith(".")} == FILES
+    assert elsewhere.name == here.name and (elsewhere / "DONE").read_text() == (here / "DONE").read_text()
+    assert _header_and_weights(elsewhere) == _header_and_weights(here)
+    for name in ("config.yaml", "rejected.csv"):
+        assert (elsewhere / name).read_text() == (here / name).read_text()
+    assert same_card(read_card(elsewhere), read_card(here))
+    infos = [json.loads((folder / "run_info.json").read_text()) for folder in (here, elsewhere)]
+    assert infos[1].keys() == infos[0].keys() | {"search"} and infos[1]["search"] == "of last night"
+    assert infos[1]["seconds"] >= 7000
+
+
+def test_a_keeping_that_was_cut_off_is_written_over_and_a_finished_one_is_reused(tmp_path):
+    run, said = tiny_run(), []
+    with claim_folder(tmp_path, "m1s1k1", 6, run_hash(run)) as claim:
+        (claim.folder / "history.csv").write_text("half a")
+    folder = keep_trained(run, "m1s1k1", tmp_path, train(run, quiet=True), 1.0, say=said.append)
+    assert folder == claim.folder and (folder / "DONE").is_file() and "written over" in said.pop()
+    assert (folder / "history.csv").read_text().startswith("step")
+    before = (folder / "DONE").stat().st_mtime_ns
+    assert keep_trained(run, "m1s1k1", tmp_path, train(run, quiet=True), 1.0, say=said.append) == folder
+    assert (folder / "DONE").stat().st_mtime_ns == before and "reused" in said.pop()
 
 
 @pytest.mark.slow

@@ -9,15 +9,14 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 import ecggen.leads
 from ecggen.config import DataConfig, SignalConfig
-from ecggen.data.build import build
-from ecggen.data.sources.catalog import make_source
 from ecggen.data.sources.contract import Source
 from ecggen.data.store import Store, open_store
 from ecggen.errors import UserError
@@ -25,6 +24,8 @@ from ecggen.errors import UserError
 # The code that decides what a store holds; its text is part of the key, so no version number can be forgotten.
 CODE = ("recording.py", "preprocess.py", "rpeaks.py", "build.py", "store.py", "simulator.py", "heart.py", "sources")
 UNFINISHED = ".unfinished"
+Content = tuple[DataConfig, SignalConfig]
+_prepared: dict[Content, Path] = {}  # what `use_prepared` was told in this process
 
 
 def open_cache(data: DataConfig, signal: SignalConfig) -> Store:
@@ -33,15 +34,39 @@ def open_cache(data: DataConfig, signal: SignalConfig) -> Store:
     Raises UserError where the source is missing, holds nothing usable, or the cache cannot be written.
     """
     _check(data)
+    prepared = _prepared.get(_content(data, signal))
+    return open_store(prepared if prepared is not None and prepared.is_dir() else find_or_build(data, signal))
+
+
+def use_prepared(data: DataConfig, signal: SignalConfig, folder: Path) -> None:
+    """From now on, in this process, these settings mean this cache folder: the source is not looked at again.
+
+    Workers that train on the same records again and again need no files of the source, and take no fingerprint of them.
+    """
+    _prepared[_content(data, signal)] = folder
+
+
+def _content(data: DataConfig, signal: SignalConfig) -> Content:
+    """The settings without those that leave a store as it is."""
+    return replace(data, cache=None, workers=0, train_folds=(), val_folds=(), test_folds=()), signal
+
+
+def find_or_build(data: DataConfig, signal: SignalConfig) -> Path:
+    """The cache folder of these settings and of the source as it is now. Raises UserError as `open_cache` does."""
+    # Loaded where they are needed: a worker that opens a prepared folder spares a second of imports.
+    from ecggen.data.build import build
+    from ecggen.data.sources.catalog import make_source
+
+    _check(data)
     source = make_source(data, signal)
     folder = cache_root(data) / cache_name(data, signal, source)
     if not folder.is_dir():
         try:
-            _build_once(source, data, signal, folder)
+            make_once(folder, lambda temporary: build(source, data, signal, temporary))
         except OSError as error:
             place = "set data.cache to a writable folder with room"
             raise UserError(f"cache {folder.parent}: expected to write there, got {error}; {place}") from error
-    return open_store(folder)
+    return folder
 
 
 def _check(data: DataConfig) -> None:
@@ -88,17 +113,18 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def _build_once(source: Source, data: DataConfig, signal: SignalConfig, folder: Path) -> None:
+def make_once(folder: Path, fill: Callable[[Path], object]) -> None:
+    """Makes a cache folder from what `fill` writes to a temporary one; of several processes, the first one does it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder.parent)
     with _lock(folder):
-        if folder.is_dir():  # another process built it while this one waited
+        if folder.is_dir():  # another process made it while this one waited
             return
         temporary = folder.with_name(folder.name + UNFINISHED)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:
-            build(source, data, signal, temporary)
+            fill(temporary)
             temporary.replace(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

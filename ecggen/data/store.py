@@ -17,12 +17,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import numpy as np
 
-from ecggen.data.preprocess import Window
 from ecggen.errors import UserError
+
+if TYPE_CHECKING:
+    from ecggen.data.preprocess import Window
 
 # Half precision keeps 11 bits: an error below 0.05 % of a sample, 0.5 uV on an R wave of 1 mV, where recorders step by
 # 1 to 5 uV. It halves disk and reading; what is computed from it is computed in single precision.
@@ -168,7 +170,7 @@ class StoreWriter:
             file.close()
 
 
-def part_of(windows: list[Window], r_peaks: list[np.ndarray], signals: np.ndarray, remarks: Iterable[Remark]) -> Part:
+def part_of(windows: list["Window"], r_peaks: list[np.ndarray], signals: np.ndarray, remarks: Iterable[Remark]) -> Part:
     """Gathers windows, their R peaks and their stored signals [n, 12, T] to a part."""
     part = Part(remarks=list(remarks))
     if not windows:

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal as signals
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 
 from ecggen.config import DataConfig, SignalConfig, SimulatorConfig
+from ecggen.data import build as build_module
 from ecggen.data import cache as cache_module
-from ecggen.data.cache import cache_name, cache_root, open_cache
+from ecggen.data.cache import cache_name, cache_root, find_or_build, make_once, open_cache, use_prepared
+from ecggen.data.sources import catalog
 from ecggen.data.sources.catalog import make_source
 from ecggen.errors import UserError
 from tests.data.layouts import hearts, write_arrays
@@ -36,7 +39,7 @@ def folders(data):
 
 def test_the_second_start_reads_what_the_first_one_built(data, monkeypatch):
     first = open_cache(data, SIGNAL)
-    monkeypatch.setattr(cache_module, "build", lambda *_: pytest.fail("built again"))
+    monkeypatch.setattr(build_module, "build", lambda *_: pytest.fail("built again"))
     second = open_cache(data, SIGNAL)
     assert second.folder == first.folder
     assert np.array_equal(second.signals, first.signals)
@@ -98,7 +101,7 @@ def test_a_failed_build_leaves_nothing_that_looks_usable(data, monkeypatch):
         raise RuntimeError("disk on fire")
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache_module, "build", fail)
+        patch.setattr(build_module, "build", fail)
         with pytest.raises(RuntimeError):
             open_cache(data, SIGNAL)
     assert folders(data) == []
@@ -190,3 +193,50 @@ def test_an_empty_source_leaves_no_cache(tmp_path):
     with pytest.raises(UserError, match="got none"):
         open_cache(data, SIGNAL)
     assert folders(data) == []
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    """What `use_prepared` is told here is forgotten after the test."""
+    monkeypatch.setattr(cache_module, "_prepared", {})
+
+
+def test_prepared_records_need_no_source(tmp_path, prepared, monkeypatch):
+    root = write_arrays(tmp_path / "root", hearts(2))
+    data = DataConfig(source="arrays", root=str(root), cache=str(tmp_path / "cache"))
+    folder = find_or_build(data, SIGNAL)
+    signals_before = np.array(open_cache(data, SIGNAL).signals)
+    shutil.rmtree(root)
+    use_prepared(data, SIGNAL, folder)
+    monkeypatch.setattr(catalog, "make_source", lambda *_: pytest.fail("asked the source"))
+    for same in (data, replace(data, cache=None, workers=3, val_folds=(1,))):
+        store = open_cache(same, SIGNAL)
+        assert store.folder == folder and np.array_equal(store.signals, signals_before)
+
+
+def test_prepared_records_are_those_of_their_settings_alone(data, prepared):
+    use_prepared(data, SIGNAL, find_or_build(data, SIGNAL))
+    assert len(open_cache(replace(data, limit=2), SIGNAL)) == 2
+    assert open_cache(data, SignalConfig(band_high=30.0)).folder.name == name(data, SignalConfig(band_high=30.0))
+    with pytest.raises(UserError, match="data.limit: expected"):
+        open_cache(replace(data, limit=0), SIGNAL)
+
+
+def test_prepared_records_that_have_vanished_are_built_again(tmp_path, data, prepared):
+    use_prepared(data, SIGNAL, tmp_path / "vanished")
+    assert open_cache(data, SIGNAL).folder == find_or_build(data, SIGNAL)
+
+
+def test_a_folder_is_made_once_and_whole(tmp_path):
+    folder = tmp_path / "cache" / "folder"
+
+    def half(temporary):
+        (temporary / "first").write_text("")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        make_once(folder, half)
+    assert [path.name for path in folder.parent.iterdir()] == ["folder.lock"]
+    make_once(folder, lambda temporary: (temporary / "first").write_text("1"))
+    make_once(folder, lambda temporary: pytest.fail("made again"))
+    assert (folder / "first").read_text() == "1"

@@ -1,0 +1,334 @@
+"""One search from its order to its leaderboard: the driver's process.
+
+    trials (Ray Tune, ASHA) -> finalists with fresh seeds (Ray Tune) -> leaderboard, promoted folders, tables
+
+What is known is on disk at every moment (`ledger`). A search that was left in any way is carried on by doing the same
+again: what is whole is not trained twice.
+"""
+
+import math
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from ecggen.atomic import write_text
+from ecggen.config import RunConfig
+from ecggen.data.cache import find_or_build
+from ecggen.data.pipeline import ECGDataset
+from ecggen.errors import Interrupted, UserError
+from ecggen.runid import read_codes
+from ecggen.runs import check_data
+from ecggen.strictyaml import read_yaml
+from ecggen.train import resolve_threads
+from search import cluster
+from search.finals import Outcome, conclude, finalists, repeats
+from search.ledger import RUNNING, WHOLE, Ledger, Trial, equal_runs, is_finalist
+from search.order import DONE, ORDER_FILE, SEARCHES, How, Order, code_digests, read_order, refuse_changes, write_order
+from search.screen import Screen
+from search.searcher import InTurn, LedgerSearcher, NewTrials, Places
+from search.shareddata import offer
+from search.space import Space, parse_space
+from search.storage import Storage
+from search.study import Study
+from search.summary import Summary
+from search.trial import Setup
+from search.tuner import STATE, asha, forget_rounds, run_round
+
+ROUNDS = 4  # Ray ends a whole round when its memory monitor kills a trial; then the next one goes on
+RESERVE = 0.5  # share of a time budget that is kept for finalists at most
+
+
+class Clock:
+    """The time budget: when the search has to leave off, so that its finalists can still be trained."""
+
+    def __init__(self, budget: float | None) -> None:
+        self.start, self.budget = time.monotonic(), budget
+        self.reserve = 0.0
+
+    def over(self) -> bool:
+        """Whether everything has to end."""
+        return self.budget is not None and time.monotonic() - self.start > self.budget
+
+    def search_over(self) -> bool:
+        """Whether the search for new trials has to end."""
+        if self.budget is None:
+            return False
+        kept = min(self.reserve, RESERVE * self.budget)
+        return time.monotonic() - self.start > self.budget - kept
+
+
+class Recorder:
+    """Told by the searcher; tells the study, the tables, the clock and the screen."""
+
+    def __init__(
+        self, study: Study, summary: Summary, screen: Screen, clock: Clock, repeats: int, at_once: int
+    ) -> None:
+        self.study, self.summary, self.screen, self.clock = study, summary, screen, clock
+        self.repeats, self.at_once = repeats, at_once
+
+    def began(self, trial: Trial) -> None:
+        """A trial starts."""
+        self.summary.refresh()
+
+    def reported(self, trial: Trial) -> None:
+        """A trial has a new row."""
+        self.study.report(trial)
+        self.summary.refresh()
+
+    def ended(self, trial: Trial) -> None:
+        """A trial is over."""
+        self.study.end(trial)
+        self.summary.refresh()
+        self.screen.ended(trial)
+        whole = [one.seconds for one in self.summary.ledger if one.status in WHOLE]
+        if whole:
+            self.clock.reserve = statistics.median(whole) * -(-self.repeats // self.at_once)
+
+
+class Search:
+    """A search in its folder.
+
+    Args:
+        folder: `results/searches/<name>`, with its order in it.
+        config: the train configuration with the run-id table.
+        results: the results folder.
+    """
+
+    def __init__(self, folder: Path, results: Path, how: How, console: Console) -> None:
+        self.folder, self.results, self.how, self.console = folder, results, how, console
+        self.order = read_order(folder)
+        self.config = Path(self.order.config)
+        self.table = read_codes(self.config, results)
+        where = f"{folder.name}/space.yaml"
+        self.space: Space = parse_space(self.order.space, self.order.content, self.table, self.order.base, where)
+        self.ledger = Ledger(folder)
+        self.screen = Screen(console, self.ledger, self.order.trials, self.order.metric, how.quiet)
+        self.summary = Summary(self.ledger, [entry.name for entry in self.space.entries])
+
+    def run(self, resources: cluster.Resources) -> Outcome:
+        """Everything that is still to do, with a Ray that runs. Raises UserError, and Interrupted after Ctrl-C."""
+        clock = Clock(self.how.time_budget)
+        (self.folder / DONE).unlink(missing_ok=True)
+        share = cluster.plan(resources, self.how.cpus, self.how.gpus, self.how.concurrency)
+        try:
+            setup = self._setup(resources.nodes > 1)
+            study = Study(self.folder, self.order.algorithm, self.order.metric, self.order.base.train.seed)
+            study.reconcile(self.ledger, self.space.entries)
+            elsewhere = equal_runs(self.folder.parent, self.folder)
+            self._warm(study)
+            repeated = self.order.finalists * self.order.seeds
+            watcher = Recorder(study, self.summary, self.screen, clock, repeated, share.concurrency)
+            self._drain(setup, share, self._supply(study, watcher, clock, elsewhere), watcher, clock)
+        finally:
+            self.summary.write()
+        ending = threading.Thread(target=cluster.stop)  # takes more than a second, and nobody needs to wait for it
+        ending.start()
+        try:
+            return self.close(share.concurrency)
+        finally:
+            ending.join()
+
+    def close(self, workers: int) -> Outcome:
+        """Leaderboard, promoted folders, tables: made from the trials' folders, as often as one likes."""
+        self.summary.write()
+        outcome = conclude(self.order, self.ledger, self.results, workers, self.screen.say)
+        write_text(self.folder / DONE, f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n")
+        forget_rounds(self.folder)
+        return outcome
+
+    def rebuild(self) -> Outcome:
+        """Tables, study, leaderboard and promoted folders, from the trials alone."""
+        study = Study(self.folder, self.order.algorithm, self.order.metric, self.order.base.train.seed)
+        study.reconcile(self.ledger, self.space.entries)
+        finished = (self.folder / DONE).exists()
+        outcome = self.close(self.how.concurrency or resolve_threads(0))
+        if not finished:
+            (self.folder / DONE).unlink()
+            self.screen.say(f"{self.order.name} is unfinished; carry it on with --resume {self.order.name}")
+        return outcome
+
+    def _setup(self, several_nodes: bool) -> Setup:
+        if several_nodes and self.how.storage is None:
+            raise UserError(
+                "--storage: expected a folder that all nodes share, or a URI such as s3://bucket/path, got none; "
+                "trials on other nodes could not keep their state"
+            )
+        storage = Storage(self.how.storage or str(self.folder.parent.resolve()))
+        return Setup(storage, offer(self.order.base, several_nodes), self.how.time_limit)
+
+    def _supply(
+        self, study: Study, watcher: Recorder, clock: Clock, elsewhere: dict[str, Path]
+    ) -> Callable[[], InTurn]:
+        """Makes what a round hands out: new trials until as many are there as were asked for, then the repeats."""
+        order = self.order
+        grid = self.space.grid(order.base, self.table) if order.algorithm == "grid" else None
+        places = Places(self.config, self.results, elsewhere)
+
+        def then(first: NewTrials) -> list[Trial]:
+            if first.exhausted:
+                self.screen.say(f"the space has no more than {len(self.ledger.trials)} different settings")
+            chosen = finalists(self.ledger, order.metric, order.finalists)
+            wanted = repeats(self.ledger, chosen, order.seeds, elsewhere)
+            if wanted:
+                self.screen.say(f"{len(chosen)} finalists, {order.seeds} fresh seeds each: {len(wanted)} trainings")
+            return wanted
+
+        def make() -> InTurn:
+            first = NewTrials(self.ledger, study, self.space, order, places, grid, watcher)
+            return InTurn(self.ledger, first, clock.search_over, lambda: then(first))
+
+        return make
+
+    def _drain(
+        self, setup: Setup, share: cluster.Share, make: Callable[[], InTurn], watcher: Recorder, clock: Clock
+    ) -> None:
+        """Rounds of Ray Tune until the supply is dry. Raises Interrupted where the user ended one."""
+        order, fault = self.order, ""
+
+        def why(trial: Trial) -> str:
+            late = clock.over() if is_finalist(trial) else clock.search_over()
+            return "time budget" if late else f"ASHA, at step {trial.step}"
+
+        for _ in range(ROUNDS):
+            searcher = LedgerSearcher(
+                make(), self.ledger, setup.storage, order.name, share.concurrency, clock.over, why, watcher
+            )
+            known = [trial for trial in self.ledger.trials if trial.status != RUNNING]
+            budget = order.base.train.steps
+            scheduler = asha(budget, order.grace, order.reduction, order.metric, known) if order.asha else None
+            name = f"round-{time.time_ns()}"
+            try:
+                run_round(searcher, scheduler, setup, share, clock.search_over, self._ray_root(), name)
+            except Exception as raised:
+                fault = _fault(raised)
+                self.screen.say(f"Ray ended this round ({fault}); the search goes on")
+                continue
+            if searcher.drained and not searcher.live:
+                return
+            raise Interrupted(f"interrupted, {self._standing()}")
+        raise UserError(f"search {order.name}: expected Ray to go on, it ended {ROUNDS} rounds ({fault}); resume later")
+
+    def _ray_root(self) -> str:
+        root = self.how.storage
+        return str((self.folder / STATE).resolve()) if root is None else f"{root.rstrip('/')}/{self.order.name}/{STATE}"
+
+    def _standing(self) -> str:
+        over = sum(trial.status != RUNNING for trial in self.ledger.trials)
+        return f"{over} of {self.order.trials} trials are over and kept"
+
+    def _warm(self, study: Study) -> None:
+        """Give the sampler what earlier searches learned about points of this space."""
+        fed, entries = study.fed(), self.space.entries
+        for name in self.order.warm_start:
+            other = Ledger(self.folder.parent / name)
+            count = 0
+            for trial in other.whole():
+                source = f"{name}/{trial.key}"
+                params = self.space.params_of(other.run_of(trial), self.order.base, self.table)
+                value = trial.metrics.get(self.order.metric, math.nan)
+                if params is not None and source not in fed and math.isfinite(value):
+                    study.feed(params, value, source, entries)
+                    count += 1
+            self.screen.say(f"warm start: {count} results of {name} fit this space")
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """One process a search. Raises UserError where another one runs it."""
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise UserError(
+            f"{folder.name}: expected a search that nobody runs, another process does; wait for it"
+        ) from None
+
+
+def _fault(raised: BaseException) -> str:
+    """Ray's fault in one line. Raises UserError where a fault of the user's is at its bottom."""
+    at: BaseException | None = raised
+    while at is not None:
+        if isinstance(at, UserError):
+            raise at
+        raised, at = at, at.__cause__
+    lines = str(raised).strip().splitlines() or [""]
+    return f"{type(raised).__name__}: {lines[-1][:200]}"
+
+
+def begin(order: Order, results: Path) -> Path:
+    """The folder of a new search, with its order in it. Raises UserError where the name is taken."""
+    folder = results / SEARCHES / order.name
+    if (folder / ORDER_FILE).exists():
+        raise UserError(
+            f"--name {order.name}: expected a free name, there is such a search; --resume it or choose another"
+        )
+    write_order(folder, order)
+    return folder
+
+
+def carry_on(folder: Path, extend: int) -> None:
+    """Check that a search may be carried on, and add trials to what was asked. Raises UserError."""
+    order = read_order(folder)
+    space = Path(order.space_file)
+    now = read_yaml(space) if space.is_file() else None
+    refuse_changes(order, now, data_name(order.base), code_digests())
+    if extend:
+        write_order(folder, replace(order, trials=max(order.trials, len(Ledger(folder).trials)) + extend))
+
+
+def data_name(run: RunConfig) -> str:
+    """What identifies the data of a run: source files, settings, the code that reads them."""
+    return find_or_build(run.data, run.model.signal).name
+
+
+def check_order(order: Order) -> None:
+    """All that can fail for want of records fails before a search begins. Raises UserError."""
+    check_data(order.base)
+    if len(ECGDataset(order.base, "val")) == 0:
+        raise UserError(
+            f"split val: expected records, since {order.metric} is measured on them, got none; set data.val_folds"
+        )
+
+
+def unfinished_searches(results: Path, content: dict[str, Any]) -> list[str]:
+    """Names of the searches of the same space that were left before their end."""
+    names = []
+    for folder in sorted((results / SEARCHES).glob("*")):
+        try:
+            if not (folder / DONE).exists() and read_order(folder).content == content:
+                names.append(folder.name)
+        except UserError:
+            continue
+    return names
+
+
+def listed(results: Path) -> list[tuple[str, str, str, str]]:
+    """Name, state, source and progress of every search, oldest first."""
+    rows = []
+    for path in sorted((results / SEARCHES).glob(f"*/{ORDER_FILE}"), key=lambda path: path.stat().st_mtime):
+        folder = path.parent
+        try:
+            order, trials = read_order(folder), Ledger(folder).trials
+        except UserError as fault:
+            rows.append((folder.name, str(fault), "", ""))
+            continue
+        over = sum(trial.status != RUNNING for trial in trials)
+        state = "finished" if (folder / DONE).exists() else "running" if _is_owned(folder) else "unfinished"
+        rows.append((folder.name, state, order.base.data.source, f"{over} of {order.trials}"))
+    return rows
+
+
+def _is_owned(folder: Path) -> bool:
+    try:
+        with owned(folder):
+            return False
+    except UserError:
+        return True

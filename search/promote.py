@@ -1,0 +1,143 @@
+"""Trained trials become result folders, as if `main.py` had trained them.
+
+A trial has its weights and its learning curve; what a result folder has beyond that (head, evaluation card, figure) is
+made here. That takes a while for each, so several are made side by side, in processes of their own.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ecggen.checkpoint import MODEL_FILE, load_model
+from ecggen.config import RunConfig
+from ecggen.configfile import load_run_config
+from ecggen.errors import UserError
+from ecggen.runid import run_hash
+from ecggen.runs import keep_trained
+from ecggen.train import RunResult
+from search.ledger import CONFIG_FILE, FINALISTS, RESULT_FILE, TRIALS, read_result
+
+Say = Callable[[str], None]
+Job = tuple[Path, str]  # folder of the trial, run id
+
+
+def promote(
+    trial: Path,
+    runid: str,
+    results: Path,
+    *,
+    say: Say = print,
+    seeds_note: dict[str, Any] | None = None,
+    threads: int | None = None,
+) -> Path:
+    """Make the result folder of one trained trial; an equal finished run is reused.
+
+    Args:
+        trial: its folder, with config.yaml, model.safetensors and result.json.
+        runid: `m#s#k#` of its settings.
+        results: folder of the result folders.
+        say: gets lines for the user.
+        seeds_note: what is known of the run's repeats with other seeds, kept as `seeds` in `run_info.json`.
+        threads: torch threads to judge with; None is as many as the run says.
+
+    Returns:
+        the result folder. Its `run_info.json` names the `search` and the `trial` in it.
+
+    Raises:
+        UserError: a file is missing, damaged or of another run, the trial was stopped before its budget, or what
+            `keep_trained` raises.
+    """
+    run, result, seconds = read_trial(trial)
+    info: dict[str, Any] = origin(trial) | ({} if seeds_note is None else {"seeds": seeds_note})
+    return keep_trained(run, runid, results, result, seconds, say=say, extra_info=info, threads=threads)
+
+
+def read_trial(trial: Path) -> tuple[RunConfig, RunResult, float]:
+    """Settings of a trial, what its training gave back, and its seconds. Raises UserError as `promote` does."""
+    run = load_run_config(trial / CONFIG_FILE)
+    path, kept = trial / RESULT_FILE, read_result(trial)
+    try:
+        history = [_row(row) for row in kept["history"]]
+        digest, best, step, seconds = str(kept["hash"]), _row(kept["best"]), int(kept["step"]), float(kept["seconds"])
+    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        raise UserError(
+            f"{path}: expected the result of a training, got a damaged one ({fault!r}); run the trial again"
+        ) from None
+    if digest != run_hash(run):
+        raise UserError(
+            f"{path}: expected hash {run_hash(run)[:6]}, that of {CONFIG_FILE}, got {digest[:6]}; "
+            "one of them was altered or the data folder was moved, run the trial again"
+        )
+    if step != run.train.steps:
+        raise UserError(
+            f"{trial}: expected a trial of {run.train.steps} steps, got one that was stopped at {step}; "
+            "train it to the end first"
+        )
+    model = load_model(trial / MODEL_FILE)
+    if model.cfg != run.model:
+        raise UserError(f"{trial / MODEL_FILE}: expected the model of {CONFIG_FILE}, got another; run the trial again")
+    return run, RunResult(model, history, best, step), seconds
+
+
+def _row(row: dict[str, Any]) -> dict[str, float]:
+    """A row of the learning curve; null is how JSON has NaN."""
+    return {name: math.nan if value is None else float(value) for name, value in row.items()}
+
+
+def origin(trial: Path) -> dict[str, str]:
+    """The name of the search that a trial belongs to, and the trial's folder relative to that of the search."""
+    inside = next((above.parent for above in trial.parents if above.name in (TRIALS, FINALISTS)), trial.parent)
+    return {"search": inside.resolve().name, "trial": trial.relative_to(inside).as_posix()}
+
+
+def promote_all(jobs: Sequence[Job], results: Path, workers: int, say: Say = print) -> list[Path | None]:
+    """Promote several trials; the fault of one is said and does not stop the others.
+
+    Args:
+        jobs: trial folder and run id each.
+        results: folder of the result folders.
+        workers: processes, each with one torch thread; with one at most, all is done in this process.
+        say: gets lines for the user.
+
+    Returns:
+        the result folder of each job, None where it could not be made.
+    """
+    workers = min(workers, len(jobs))
+    if workers <= 1:
+        return [_told(_promoted(trial, runid, results), say) for trial, runid in jobs]
+    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        waiting = [pool.submit(_promoted, trial, runid, results, threads=1) for trial, runid in jobs]
+        return [_told(_outcome(future, trial), say) for future, (trial, _) in zip(waiting, jobs, strict=True)]
+
+
+def _promoted(trial: Path, runid: str, results: Path, threads: int | None = None) -> tuple[Path | None, list[str]]:
+    """The result folder, and the lines that its making said."""
+    lines: list[str] = []
+    try:
+        return promote(trial, runid, results, say=lines.append, threads=threads), lines
+    except Exception as fault:  # whatever it is, the other trials are promoted
+        return None, [*lines, _reason(trial, fault)]
+
+
+def _outcome(future: "Future[tuple[Path | None, list[str]]]", trial: Path) -> tuple[Path | None, list[str]]:
+    try:
+        return future.result()
+    except Exception as fault:  # the process itself ended: out of memory, or killed
+        return None, [_reason(trial, fault)]
+
+
+def _reason(trial: Path, fault: Exception) -> str:
+    said = (str(fault).splitlines() or [""])[0]
+    return f"{trial.name}: not promoted: {said if isinstance(fault, UserError) else f'{type(fault).__name__}: {said}'}"
+
+
+def _told(outcome: tuple[Path | None, list[str]], say: Say) -> Path | None:
+    folder, lines = outcome
+    for line in lines:
+        say(line)
+    return folder

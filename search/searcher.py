@@ -1,0 +1,339 @@
+"""Ray Tune's searcher: hands out the ledger's trials and notes what becomes of them.
+
+Ray decides where and when a trial runs; what is run, and whether it has to be, is decided here. An equal run that is
+whole, in this search or another one, is never trained twice.
+"""
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray.tune.search import Searcher
+
+from ecggen.checkpoint import MODEL_FILE
+from ecggen.config import RunConfig
+from ecggen.configfile import to_dict
+from ecggen.errors import UserError
+from ecggen.runid import ensure_runid, read_codes, run_hash, runid_of
+from search.ledger import (
+    COMPLETED,
+    FAILED,
+    JUDGED_FILE,
+    RESULT_FILE,
+    REUSED,
+    RUNNING,
+    STOPPED,
+    Ledger,
+    Trial,
+    is_finalist,
+)
+from search.order import Order
+from search.space import Params, Space
+from search.storage import Storage
+from search.study import RandomDraw, Study
+
+DUPLICATES = 20  # equal suggestions in a row, then a point that is not there yet is looked for
+DRAWS = 500  # tries to find one by chance in a space that cannot be listed
+LISTED = 10_000  # points up to which a space is listed
+
+
+class Wait(Enum):
+    """No trial now, perhaps one later."""
+
+    WAIT = "wait"
+
+
+WAIT = Wait.WAIT
+
+
+class Watcher(Protocol):
+    """Who is told what happens."""
+
+    def began(self, trial: Trial) -> None:
+        """A trial starts, or goes on."""
+
+    def reported(self, trial: Trial) -> None:
+        """A trial has a new row in its learning curve."""
+
+    def ended(self, trial: Trial) -> None:
+        """A trial is over."""
+
+
+class Supply(Protocol):
+    """Where trials come from."""
+
+    def next(self) -> Trial | Wait | None:
+        """The next trial to train; None when there are no more, WAIT while that depends on trials that run."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where run ids and earlier results are looked up.
+
+    Attributes:
+        config, results: the train configuration and the results folder, whose run-id tables are used.
+        elsewhere: hash -> folder of whole runs of earlier searches.
+    """
+
+    config: Path
+    results: Path
+    elsewhere: Mapping[str, Path]
+
+
+class NewTrials:
+    """Trials of a search: first those that were under way when it was left, then new points of the space.
+
+    Args:
+        grid: the space's points in order, None to ask the study's sampler.
+        watcher: is told of trials that need no training.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        study: Study,
+        space: Space,
+        order: Order,
+        places: Places,
+        grid: list[Params] | None,
+        watcher: Watcher,
+    ) -> None:
+        self.ledger, self.study, self.space, self.places, self.watcher = ledger, study, space, places, watcher
+        self.base, self.asked = order.base, order.trials
+        self.table = read_codes(places.config, places.results)
+        self.left = ledger.unfinished()
+        self.points = iter(grid) if grid is not None else None
+        self.rng = random.Random(f"{order.base.train.seed}-{len(ledger.trials)}")
+        self.exhausted = False
+
+    def next(self) -> Trial | None:
+        """An unfinished trial, else a new one; None when as many as asked for are there or no other point is left."""
+        if self.left:
+            return self.left.pop(0)
+        while len(self.ledger.trials) < self.asked and not self.exhausted:
+            trial = self._new()
+            if trial is not None and trial.status == RUNNING:
+                return trial
+        return None
+
+    def _new(self) -> Trial | None:
+        """One new point in the ledger; None where there is none left."""
+        suggestion = self._unused()
+        if suggestion is None:
+            self.exhausted = True
+            return None
+        number, params, run = suggestion
+        runid = runid_of(run, self.table) or self._new_row(run)
+        trial = self.ledger.begin(run, runid, params, number)
+        self.study.name(number, trial)
+        place = self.places.elsewhere.get(trial.hash)
+        if place is not None and reuse(trial, self.ledger, place):
+            self.watcher.ended(trial)
+        return trial
+
+    def _new_row(self, run: RunConfig) -> str:
+        """A run id with codes that no table had until now."""
+        runid = ensure_runid(run, self.places.config, self.places.results)
+        self.table = read_codes(self.places.config, self.places.results)
+        return runid
+
+    def _unused(self) -> tuple[int, Params, RunConfig] | None:
+        """A suggestion that is no trial of this search yet."""
+        for _ in range(DUPLICATES if self.points is None else LISTED):
+            fixed = None if self.points is None else next(self.points, None)
+            if self.points is not None and fixed is None:
+                return None
+            found = self._try(fixed)
+            if found is not None:
+                return found
+        point = self._unlisted()
+        return None if point is None else self._try(point)
+
+    def _try(self, fixed: Params | None) -> tuple[int, Params, RunConfig] | None:
+        """Ask for a point, or for this one; None where it is known or cannot be trained."""
+        if fixed is not None and self._known(fixed):
+            return None
+        number, params = self.study.ask(lambda live: self.space.suggest(live, self.base, self.table), fixed)
+        try:
+            run = self.space.run(params, self.base, self.table)
+        except UserError as fault:  # a point whose settings contradict each other
+            self.study.fail(number, str(fault))
+            return None
+        twin = self.ledger.equal(run_hash(run))
+        if twin is not None:
+            self.study.drop(number, twin)
+            return None
+        return number, params, run
+
+    def _known(self, params: Params) -> bool:
+        try:
+            return self.ledger.equal(run_hash(self.space.run(params, self.base, self.table))) is not None
+        except UserError:
+            return True
+
+    def _unlisted(self) -> Params | None:
+        """A point that is not in the ledger: from the list of all where there is one, else by chance."""
+        size = self.space.grid_size(self.base, self.table)
+        if size is not None and size <= LISTED:
+            points = [point for point in self.space.grid(self.base, self.table) if not self._known(point)]
+            return self.rng.choice(points) if points else None
+        draws = (self.space.suggest(RandomDraw(self.rng), self.base, self.table) for _ in range(DRAWS))
+        return next((point for point in draws if not self._known(point)), None)
+
+
+class InTurn:
+    """The search's trials, and once all of these are over, the repeats of its finalists: one round for both.
+
+    Args:
+        first: the search's trials.
+        over: whether no more of these are to begin.
+        then: makes the list of repeats that have to be trained.
+    """
+
+    def __init__(
+        self, ledger: Ledger, first: NewTrials, over: Callable[[], bool], then: Callable[[], list[Trial]]
+    ) -> None:
+        self.ledger, self.first, self.over, self.then = ledger, first, over, then
+        self.repeats: list[Trial] | None = None
+
+    def next(self) -> Trial | Wait | None:
+        """One of the search's trials, then WAIT until the last of them is over, then the repeats."""
+        if self.repeats is None:
+            trial = None if self.over() else self.first.next()
+            if trial is not None:
+                return trial
+            if any(one.status == RUNNING and one not in self.first.left for one in self.ledger.trials):
+                return WAIT
+            self.repeats = self.then()
+        return self.repeats.pop(0) if self.repeats else None
+
+
+def reuse(trial: Trial, ledger: Ledger, place: Path) -> bool:
+    """Take the whole training of an equal run from its folder; False where it is not there any more."""
+    target = ledger.folder / trial.key
+    try:
+        for name in (MODEL_FILE, JUDGED_FILE, RESULT_FILE):  # the result last: it says that the rest is there
+            if name != JUDGED_FILE or (place / name).is_file():
+                shutil.copyfile(place / name, target / name)
+        ledger.end(trial, REUSED, f"equal to {place.relative_to(ledger.folder.parent)}")
+    except (OSError, UserError):
+        (target / RESULT_FILE).unlink(missing_ok=True)
+        return False
+    return True
+
+
+class InDriver:
+    """Lives in the driver alone: Ray copies and pickles what it is given, for a restore that is never done here."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "InDriver":
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class LedgerSearcher(InDriver, Searcher):
+    """Between Ray Tune and the ledger.
+
+    Args:
+        supply: where trials come from.
+        storage: where they keep their state.
+        search: name of the search, the first part of every key.
+        concurrency: trials at a time.
+        over: whether time is up.
+        why: says why a trial was stopped.
+        watcher: is told what happens.
+    """
+
+    def __init__(
+        self,
+        supply: Supply,
+        ledger: Ledger,
+        storage: Storage,
+        search: str,
+        concurrency: int,
+        over: Callable[[], bool],
+        why: Callable[[Trial], str],
+        watcher: Watcher,
+    ) -> None:
+        super().__init__()
+        self.supply, self.ledger, self.storage, self.search = supply, ledger, storage, search
+        self.concurrency, self.over, self.why, self.watcher = concurrency, over, why, watcher
+        self.live: dict[str, Trial] = {}
+        self.drained = False
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        """Everything is known already."""
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        """The configuration of the next trial; None = not now."""
+        if len(self.live) >= self.concurrency:
+            return None
+        trial = None if self.over() else self.supply.next()
+        if trial is None:
+            self.drained = True
+            return Searcher.FINISHED
+        if isinstance(trial, Wait):
+            return None
+        self.live[trial_id] = trial
+        self.watcher.began(trial)
+        run = json.dumps(to_dict(self.ledger.run_of(trial)))
+        return {"key": f"{self.search}/{trial.key}", "run": run, "judge": is_finalist(trial)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """A report."""
+        trial = self.live.get(trial_id)
+        if trial is not None and not result["failed"] and trial.add_row(_row(result)):
+            self.watcher.reported(trial)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """The end: whole, failed, or stopped."""
+        trial = self.live.pop(trial_id, None)
+        if trial is None:
+            return
+        if error:
+            self.ledger.end(trial, FAILED, "its worker was lost three times, perhaps for want of memory")
+        elif result is None or "failed" not in result:
+            self.ledger.end(trial, STOPPED, "time budget, before its first report")
+        elif result["failed"]:
+            self.ledger.end(trial, FAILED, result["failed"])
+        elif result["complete"]:
+            self._whole(trial)
+        else:
+            trial.add_row(_row(result))
+            self.ledger.end(trial, STOPPED, self.why(trial))
+        self._fetch_rest(trial)
+        self.watcher.ended(trial)
+
+    def _whole(self, trial: Trial) -> None:
+        try:
+            self.storage.pull(f"{self.search}/{trial.key}", self.ledger.folder / trial.key)
+            self.ledger.end(trial, COMPLETED)
+        except UserError as fault:
+            self.ledger.end(trial, FAILED, str(fault))
+
+    def _fetch_rest(self, trial: Trial) -> None:
+        """A state that nobody will go on from is not kept."""
+        if trial.status in (STOPPED, FAILED):
+            (self.ledger.folder / trial.key / "training.pt").unlink(missing_ok=True)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is on disk already."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is read instead."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing: the ledger is on disk already."""
+
+
+def _row(result: dict[str, Any]) -> dict[str, float]:
+    """A report as a row of a learning curve, without what Ray adds."""
+    names = [name for name in result if name in ("step", "seconds", "train_loss") or name.startswith("val_")]
+    return {name: float(result[name]) for name in names}

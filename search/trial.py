@@ -1,0 +1,173 @@
+"""One trial, in a worker of Ray's: settings in, `ecggen.train.train`, reports out.
+
+A worker is used for many trials, so everything is built anew for each: what a training sees is a function of its
+settings, its seed and the step alone. The trial's folder is its memory. Whoever starts a trial again, Ray after a lost
+node or a search that is carried on, finds in it the state to go on from; what was reported before is reported again.
+
+The last report comes after the result is on disk. So a trial that the search takes for complete is complete.
+"""
+
+import json
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecggen.atomic import write_json
+from ecggen.checkpoint import MODEL_FILE, TRAINING_FILE, load_training, save_model
+from ecggen.config import RunConfig
+from ecggen.configfile import from_dict
+from ecggen.data.pipeline import ECGDataset
+from ecggen.errors import UserError
+from ecggen.eval import VALIDATION, validation_sums
+from ecggen.runid import run_hash
+from ecggen.train import RunResult, train
+from search.ledger import JUDGED_FILE, RESULT_FILE, read_result
+from search.shareddata import SharedData, take
+from search.storage import Storage
+
+FAILED_FILE = "failed.json"
+ROW = ("train_loss", *VALIDATION)  # every report has all of these
+Tell = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all trials of a search share; it reaches each worker once.
+
+    Attributes:
+        storage: where trials keep their state.
+        data: the preprocessed records.
+        time_limit: seconds that one attempt may take; None = no limit.
+    """
+
+    storage: Storage
+    data: SharedData
+    time_limit: float | None = None
+
+
+def run_trial(config: dict[str, Any], setup: Setup) -> None:
+    """A function trainable: `config` has `key`, `run` (JSON of the settings) and `judge`."""
+    from ray import tune
+
+    key, tell = config["key"], tune.report
+    workplace = setup.storage.workplace(key)
+    try:
+        refuse_failed(workplace)
+        with time_limit(setup, key, workplace):
+            run = from_dict(json.loads(config["run"]))
+            take(setup.data)
+            best = whole(run, key, setup, bool(config["judge"]), tell)
+        tell({**best, "complete": True, "failed": ""})
+    except Exception as fault:  # one trial's fault, whatever it is, ends that trial alone
+        write_json(workplace / FAILED_FILE, {"reason": reason_of(fault), "trace": traceback.format_exc()})
+        setup.storage.push(key)
+        nothing = dict.fromkeys(ROW, float("nan"))
+        tell({"step": 0, "seconds": 0.0, **nothing, "complete": False, "failed": reason_of(fault)})
+
+
+def whole(run: RunConfig, key: str, setup: Setup, judge: bool, tell: Tell) -> dict[str, Any]:
+    """Train from wherever the trial's folder stands, keep the result, and return the last row."""
+    workplace = setup.storage.workplace(key)
+    if (workplace / RESULT_FILE).is_file():
+        return say_again(read_result(workplace)["history"], run, tell)
+    say_again(begun(workplace), run, tell)
+
+    def report(step: int, row: dict[str, float]) -> None:
+        setup.storage.push(key)
+        if step < run.train.steps:
+            tell(message(row))
+
+    result = train(run, report, workplace, resume=True, quiet=True)
+    keep(run, result, workplace, judge)
+    setup.storage.push(key)
+    return message(result.history[-1])
+
+
+def message(row: dict[str, float]) -> dict[str, Any]:
+    """A row of the learning curve as a report: the same names every time."""
+    names = ("step", "seconds", *ROW)
+    return {**{name: row.get(name, float("nan")) for name in names}, "complete": False, "failed": ""}
+
+
+def say_again(history: list[dict[str, float]], run: RunConfig, tell: Tell) -> dict[str, Any]:
+    """Report what an earlier attempt learned; the last row where it was whole."""
+    for row in history:
+        if row["step"] < run.train.steps:
+            tell(message(row))
+    return message(history[-1]) if history else {}
+
+
+def begun(workplace: Path) -> list[dict[str, float]]:
+    """The learning curve of an interrupted attempt; a damaged state is removed, so that the trial begins anew."""
+    try:
+        state = load_training(workplace)
+    except UserError:
+        (workplace / TRAINING_FILE).unlink(missing_ok=True)
+        return []
+    return state["history"] if state is not None else []
+
+
+def keep(run: RunConfig, result: RunResult, workplace: Path, judge: bool) -> None:
+    """Model, sums on the whole validation split if asked for, and the result, which says that all is there."""
+    model = result.model.cpu()
+    save_model(workplace / MODEL_FILE, model)
+    if judge:
+        judge_model(run, model, workplace / JUDGED_FILE)
+    seconds = result.history[-1]["seconds"] if result.history else 0.0
+    content = {"hash": run_hash(run), "step": result.step, "seconds": seconds, "best": result.best}
+    write_json(workplace / RESULT_FILE, {**content, "history": result.history})
+    (workplace / TRAINING_FILE).unlink(missing_ok=True)
+
+
+def judge_model(run: RunConfig, model: Any, path: Path) -> None:
+    """The sums of every record of the validation split, from which finalists are compared."""
+    sums = validation_sums(model, ECGDataset(run, "val"))
+    temporary = path.with_name(f".{path.name}.npz")
+    np.savez(temporary, **sums)  # type: ignore[arg-type]
+    temporary.replace(path)
+
+
+def reason_of(fault: BaseException) -> str:
+    """A fault in one line."""
+    lines = str(fault).strip().splitlines() or [""]
+    return lines[0][:300] if isinstance(fault, UserError) else f"{type(fault).__name__}: {lines[0][:300]}"
+
+
+def refuse_failed(workplace: Path) -> None:
+    """A trial that failed for a reason of its own fails at once when Ray tries it again. Raises UserError."""
+    path = workplace / FAILED_FILE
+    if path.is_file():
+        raise UserError(str(json.loads(path.read_text(encoding="utf-8"))["reason"]))
+
+
+@contextmanager
+def time_limit(setup: Setup, key: str, workplace: Path) -> Iterator[None]:
+    """Ends the process once the limit has passed. Ray has no clock for a single trial, and a hung one hears nothing."""
+    if setup.time_limit is None:
+        yield
+        return
+    over = threading.Event()
+    threading.Thread(target=_end_process, args=(setup, key, workplace, over), daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _end_process(setup: Setup, key: str, workplace: Path, over: threading.Event) -> None:
+    assert setup.time_limit is not None
+    began = time.monotonic()
+    if over.wait(setup.time_limit):
+        return
+    reason = f"time limit of {setup.time_limit:g} s passed, stopped after {time.monotonic() - began:.0f} s"
+    write_json(workplace / FAILED_FILE, {"reason": reason, "trace": ""})
+    setup.storage.push(key)
+    os._exit(1)

@@ -1,0 +1,258 @@
+"""Ray is started and joined quietly, and what is wrong is one line within seconds."""
+
+import importlib.util
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from search import cluster
+from search.cluster import Resources, Share, plan
+from tests.user_fault import fault_of
+
+REPO = Path(__file__).resolve().parents[2]
+AUTH = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS")
+
+
+def own_machine(cpus, gpus=0.0):
+    return Resources(cpus, gpus, 1, local=True)
+
+
+@pytest.fixture
+def ray_folder(monkeypatch):
+    """Ray's folder and environment for this test alone; a short path, for Ray's sockets lie below it."""
+    for name in AUTH:
+        monkeypatch.delenv(name, raising=False)
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))
+    monkeypatch.setenv("RAY_TMPDIR", str(folder))
+    yield folder
+    cluster.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    ("resources", "asked", "share"),
+    [
+        (own_machine(4), (None, None, None), Share(1, 0, 4)),
+        (own_machine(4), (2, None, None), Share(2, 0, 2)),
+        (own_machine(4), (3, None, None), Share(3, 0, 1)),
+        (own_machine(2), (0.5, 0, None), Share(0.5, 0, 4)),
+        (own_machine(4), (None, None, 3), Share(1, 0, 3)),
+        (own_machine(4), (None, None, 9), Share(1, 0, 4)),
+        (Resources(4, 0, 2, local=False), (None, None, 9), Share(1, 0, 9)),  # a cluster may grow
+        (own_machine(16, 1), (None, None, None), Share(1, 0.25, 4)),
+        (own_machine(2, 1), (None, None, None), Share(1, 0.5, 2)),
+        (own_machine(16, 1), (None, None, 2), Share(1, 0.5, 2)),
+        (own_machine(4, 4), (None, None, None), Share(1, 1, 4)),  # not all four on one GPU
+        (own_machine(6, 4), (None, None, None), Share(1, 0.5, 6)),
+        (own_machine(64, 2), (None, None, None), Share(1, 0.25, 8)),
+        (own_machine(8, 1), (None, 0, None), Share(1, 0, 8)),
+        (own_machine(8, 1), (None, 0.1, None), Share(1, 0.1, 8)),
+        (own_machine(8, 2), (None, 0.4, None), Share(1, 0.4, 4)),  # two a GPU: a part is never of two
+        (own_machine(8, 4), (None, 2, None), Share(1, 2, 2)),
+    ],
+)
+def test_a_machine_is_cut_into_trials(resources, asked, share):
+    assert plan(resources, *asked) == share
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ((8, None, None), "--cpus-per-trial: expected at most the 4 cores that Ray has, got 8"),
+        ((1.5, None, None), "got 1.5"),
+        ((0, None, None), "got 0"),
+        ((-1, None, None), "got -1"),
+        ((float("nan"), None, None), "got nan"),
+        ((float("inf"), None, None), "got inf"),
+        ((None, 2, None), "--gpus-per-trial: expected at most the 1 GPUs that Ray has, got 2"),
+        ((None, 1.5, None), "got 1.5"),
+        ((None, -0.5, None), "got -0.5"),
+        ((None, 0.0001, None), "got 0.0001"),
+        ((None, None, 0), "--concurrency: expected at least 1"),
+    ],
+)
+def test_a_share_that_is_none_is_one_line(asked, said):
+    assert said in fault_of(plan, own_machine(4, 1), *asked)
+
+
+def test_the_environment_is_prepared_without_ray_and_the_users_own_word_stays():
+    script = (
+        "import os, sys\nos.environ['RAY_worker_niceness'] = '7'\nfrom search import cluster\n"
+        "cluster.prepare_environment()\ncluster.stop()\n"
+        "print(os.environ['RAY_worker_niceness'], os.environ['RAY_USAGE_STATS_ENABLED'], 'ray' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=REPO, capture_output=True, text=True)
+    assert done.stdout.split() == ["7", "0", "False"], done.stderr
+
+
+def test_every_variable_is_one_that_ray_knows():
+    package = Path(importlib.util.find_spec("ray").origin).parent
+    text = "".join(
+        (package / name).read_text()
+        for name in (
+            "_common/usage/usage_constants.py",
+            "_private/accelerators/accelerator.py",
+            "_private/node.py",
+            "air/constants.py",
+            "tune/constants.py",
+        )
+    )
+    library = (package / "_raylet.so").read_bytes()
+    assert [
+        name for name in cluster.QUIET if name not in text and name.removeprefix("RAY_").encode() not in library
+    ] == []
+
+
+def see():
+    """What a worker sees; Ray runs it."""
+    return os.nice(0), os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ["OMP_NUM_THREADS"]
+
+
+# This one starts Ray, twice.
+def test_ray_starts_beside_what_a_crashed_one_left_and_stops(ray_folder, monkeypatch, capfd):
+    (ray_folder / "ray").mkdir()
+    (ray_folder / "ray" / "ray_current_cluster").write_text(f"127.0.0.1:{free_port()}")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("HOME", str(ray_folder / "home"))
+    handler = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        ours = signal.getsignal(signal.SIGTERM)
+        began = time.monotonic()
+        assert cluster.start(None, cpus=1) == Resources(1, 0, 1, local=True)
+        assert time.monotonic() - began < 20
+        import ray
+
+        assert ray.get(ray.remote(see).remote()) == (0, "", "1")
+        assert signal.getsignal(signal.SIGTERM) is ours
+        assert cluster.start("local", cpus=2).cpus == 2  # ends the first one
+        assert ray.get(ray.remote(see).remote()) == (0, "", "1")
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    cluster.stop()
+    cluster.stop()
+    assert not ray.is_initialized()
+    assert not (ray_folder / "home").exists()  # no token was left in the user's home
+    assert [name for name in AUTH if name in os.environ] == ["RAY_ADDRESS"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_ray_that_does_not_start_is_one_line(ray_folder, monkeypatch):
+    (ray_folder / "ray").write_text("")  # where Ray wants a folder
+    message = fault_of(cluster.start, None, 1)
+    assert "RAY_TMPDIR" in message and str(ray_folder) in message
+    assert "at least 1 core" in fault_of(cluster.start, None, 0)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def test_nobody_listening_is_one_line_at_once():
+    began = time.monotonic()
+    address = f"127.0.0.1:{free_port()}"
+    message = fault_of(cluster.start, address)
+    assert address in message and "expected a Ray cluster, got no answer" in message
+    assert time.monotonic() - began < 6
+
+
+def test_a_listener_that_is_no_ray_is_one_line_and_no_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(cluster, "JOIN_SECONDS", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        message = fault_of(cluster.start, f"127.0.0.1:{server.getsockname()[1]}")
+    assert "got nothing that speaks Ray within 2 s" in message
+
+
+@pytest.mark.parametrize("wrong", ["cluster", "ray://head:10001", "head:port", ":6379", "head:70000"])
+def test_what_is_no_address_is_one_line(wrong):
+    assert f"expected auto or host:port of a Ray cluster, got {wrong!r}" in fault_of(cluster.start, wrong)
+
+
+def test_auto_without_a_cluster_is_one_line(ray_folder, monkeypatch):
+    told = {"fault": "Could not find any running Ray instance. Please specify the one to connect to"}
+    answer = subprocess.CompletedProcess([], 0, stdout=json.dumps(told), stderr="")
+    monkeypatch.setattr(cluster.subprocess, "run", lambda *_, **__: answer)  # others may run Ray on this machine
+    assert "--address auto: expected a Ray cluster on this machine, got none" in fault_of(cluster.start, "auto")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "Version mismatch: The cluster was started with:\n    Ray: 2.60.0\n    Python: 3.11.7\n"
+            "This process on node 192.0.2.2 was started with:\n    Ray: 2.59.0\n    Python: 3.12.1\n",
+            "expected the cluster's Ray 2.60.0 with Python 3.11.7, got Ray 2.59.0 with Python 3.12.1 here",
+        ),
+        (
+            "Failed to connect to Ray cluster at 192.0.2.2:46379 No node info found matching attributes: ''",
+            "expected this machine to be a node of the cluster",
+        ),
+        ("something else\nat line 7", "expected to join, got something else;"),
+        ("", "got no reason"),
+    ],
+)
+def test_rays_words_become_one_line(words, said):
+    message = cluster._explain("head:6379", words)
+    assert message.startswith("--address head:6379: ") and said in message and "\n" not in message
+
+
+JOIN = """
+import os, sys
+from search import cluster
+has = cluster.start(sys.argv[1])
+def where():
+    import ecggen, search
+    return ecggen.__file__, search.__file__, os.environ["ECGGEN_CACHE"]
+import ray
+print(ray.get(ray.remote(where).remote()), has)
+cluster.stop()
+"""
+
+
+@pytest.fixture
+def token_cluster(ray_folder, monkeypatch):
+    """A cluster of one node that wants a token: its address and the token."""
+    token, port = secrets.token_hex(32), free_port()
+    monkeypatch.setenv("HOME", str(ray_folder))
+    command = ["start", "--head", "--block", f"--port={port}", "--node-ip-address=127.0.0.1", "--num-cpus=1"]
+    options = [f"--temp-dir={ray_folder}/head", "--include-dashboard=false", "--object-store-memory=100000000"]
+    head = subprocess.Popen(
+        [str(Path(sys.executable).with_name("ray")), *command, *options],
+        env={**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_USAGE_STATS_ENABLED": "0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert any(b"Ray runtime started" in line for line in head.stdout)
+        yield f"127.0.0.1:{port}", token
+    finally:
+        head.terminate()
+        head.communicate(timeout=30)
+
+
+@pytest.mark.slow  # 15 s: Ray is started once, and asked five times
+def test_a_cluster_wants_its_token_and_gets_our_code(token_cluster, monkeypatch, tmp_path):
+    address, token = token_cluster
+    assert "got RAY_AUTH_MODE unset; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN" in fault_of(cluster.start, address)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    assert "auth_token is not there" in fault_of(cluster.start, address)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    assert "got another one in $RAY_AUTH_TOKEN" in fault_of(cluster.start, address)
+    environment = {**os.environ, "RAY_AUTH_TOKEN": token, "ECGGEN_CACHE": "/of/driver", "PYTHONPATH": str(REPO)}
+    for _ in range(2):  # leaving a cluster does not end it
+        done = subprocess.run(
+            [sys.executable, "-c", JOIN, address], env=environment, cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.stdout.count("runtime_resources/py_modules_files") == 2, done.stderr
+        assert "/of/driver" in done.stdout and "local=False" in done.stdout
+        assert done.stderr == ""

@@ -1,0 +1,309 @@
+"""The ledger: what a kill leaves on disk is all that a search needs to know."""
+
+import json
+import math
+
+import pytest
+
+from ecggen.configfile import load_run_config
+from ecggen.runid import run_hash
+from search.ledger import (
+    COMPLETED,
+    FAILED,
+    REUSED,
+    RUNNING,
+    STOPPED,
+    Ledger,
+    Trial,
+    equal_runs,
+    forget_damaged,
+    ranked,
+    read_result,
+)
+from tests.fake_search import (
+    METRIC,
+    as_text,
+    completed,
+    curve,
+    failed,
+    new_trial,
+    reread,
+    row,
+    stopped,
+    write_result,
+)
+from tests.tiny import tiny_run
+from tests.user_fault import fault_of
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "now")
+
+
+# Keeping
+
+
+def test_a_trial_is_on_disk_before_it_starts(ledger):
+    run = tiny_run(train__lr=0.001)
+    trial = ledger.begin(run, "m1s1k1", {"train.lr": 0.001}, study=7)
+    place = ledger.folder / "trials" / "0001_m1s1k1"
+    assert place == ledger.folder / trial.key
+    assert load_run_config(place / "config.yaml") == run == ledger.run_of(trial)
+    kept = json.loads((place / "trial.json").read_text())
+    assert (kept["status"], kept["number"], kept["study"], kept["hash"]) == ("running", 1, 7, run_hash(run))
+    assert (kept["params"], kept["seed"], kept["steps"]) == ({"train.lr": 0.001}, 0, 6)
+
+
+def test_a_repeat_is_on_disk_before_it_starts(ledger):
+    run = tiny_run(train__seed=3)
+    repeat = ledger.begin_finalist(run, "m1s1k1", {})
+    assert repeat.key == "finalists/m1s1k1/seed3"
+    assert load_run_config(ledger.folder / repeat.key / "config.yaml") == run
+    assert as_text(reread(ledger).finalists) == as_text([repeat])
+    assert not ledger.trials and not ledger.unfinished()
+
+
+def test_a_ledger_read_again_equals_the_one_in_memory(ledger):
+    new_trial(ledger, 0.001, study=3)
+    completed(ledger, 0.002, 0.5, 0.4)
+    stopped(ledger, 0.003, 0.1)
+    failed(ledger, 0.004)
+    stopped(ledger, 0.005)
+    trial, _ = new_trial(ledger, 0.006, study=0)
+    ledger.begin_finalist(tiny_run(train__seed=1), "m1s1k1", {"train.lr": 0.001})
+    again = reread(ledger)
+    assert as_text(again) == as_text(ledger)
+    assert [each.status for each in again.trials] == [RUNNING, COMPLETED, STOPPED, FAILED, STOPPED, RUNNING]
+    assert [each.number for each in again.unfinished()] == [1, 6]
+    assert again.equal(trial.hash).key == trial.key and again.equal("0" * 64) is None
+
+
+def test_trials_are_in_the_order_of_their_numbers_however_they_are_named(ledger):
+    for number, runid in enumerate(("m9s1k1", "m1s1k1", "m5s1k1"), 1):
+        ledger.begin(tiny_run(train__lr=number / 1000), runid, {})
+    assert [trial.number for trial in reread(ledger).trials] == [1, 2, 3]
+
+
+def test_nan_comes_back_as_nan(ledger):
+    trial = completed(ledger, 0.001, math.nan, math.nan)
+    assert "NaN" not in (ledger.folder / trial.key / "trial.json").read_text()
+    (again,) = reread(ledger).trials
+    assert math.isnan(again.metrics[METRIC]) and again.metrics["train_loss"] == 1.5
+    assert [math.isnan(each[METRIC]) for each in again.curve] == [True, True]
+    assert as_text([again]) == as_text([trial])
+    again.seconds = math.nan
+    ledger.write(again)
+    assert math.isnan(reread(ledger).trials[0].seconds)
+
+
+def test_a_whole_trial_has_the_figures_of_the_checkpoint_that_was_kept(ledger):
+    trial = completed(ledger, 0.001, 0.7, 0.3)
+    assert (trial.step, trial.best_step, trial.metrics[METRIC]) == (6, 3, 0.7)
+    assert [each[METRIC] for each in trial.curve] == [0.7, 0.3]
+    assert "step" not in trial.metrics and trial.seconds == 0.6
+
+
+def test_a_step_that_is_known_is_no_row():
+    trial = Trial(1, "trials/x", "m1s1k1", "ab", 0, 6)
+    assert [trial.add_row(row(step, value)) for step, value in ((3, 0.1), (3, 0.9), (2, 0.9), (6, 0.2))] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert [each[METRIC] for each in trial.curve] == [0.1, 0.2]
+    assert (trial.step, trial.metrics[METRIC], trial.seconds) == (6, 0.2, 0.6)
+
+
+# What a kill leaves
+
+
+def test_a_result_that_nobody_had_time_to_note_counts(ledger):
+    trial, run = new_trial(ledger, 0.001)
+    write_result(ledger.folder / trial.key, run, (0.4, 0.6))
+    (again,) = reread(ledger).trials
+    assert (again.status, again.metrics[METRIC], again.best_step, again.step) == (COMPLETED, 0.6, 6, 6)
+    repeat = ledger.begin_finalist(tiny_run(train__seed=1), "m1s1k1", {})
+    write_result(ledger.folder / repeat.key, tiny_run(train__seed=1), (0.4, 0.6))
+    assert reread(ledger).finalists[0].status == COMPLETED
+
+
+def test_a_trial_that_was_stopped_stays_stopped_though_its_result_is_there(ledger):
+    trial = stopped(ledger, 0.001, 0.9)
+    write_result(ledger.folder / trial.key, tiny_run(train__lr=0.001), (0.9, 0.9))
+    assert reread(ledger).trials[0].status == STOPPED
+
+
+GOOD = {"hash": "ab", "step": 6, "seconds": 0.6, "best": curve(0.1)[0], "history": curve(0.1, 0.2)}
+DAMAGED_RESULTS = [
+    "",
+    "{",
+    "null",
+    "[]",
+    "7",
+    '"hash"',
+    "{}",
+    "\xff",
+    "[" * 100_000,
+    json.dumps({"hash": "ab"}),
+    json.dumps({"hash": "ab", "extra": 1}),
+    json.dumps({**GOOD, "step": None}),
+    json.dumps({**GOOD, "seconds": "long"}),
+    json.dumps({**GOOD, "best": 7}),
+    json.dumps({**GOOD, "best": {"step": "x"}}),
+    json.dumps({**GOOD, "history": None}),
+    json.dumps({**GOOD, "history": [7]}),
+    json.dumps({**GOOD, "history": [{"seconds": 1}]}),
+    json.dumps({**GOOD, "history": [{**curve(0.1)[0], METRIC: "good"}]}),
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED_RESULTS, ids=range(len(DAMAGED_RESULTS)))
+def test_a_damaged_result_is_one_line_and_the_trial_is_trained_again(ledger, text):
+    trial, _ = new_trial(ledger, 0.001)
+    place = ledger.folder / trial.key
+    (place / "result.json").write_bytes(text.encode("latin-1"))
+    assert str(place / "result.json") in fault_of(read_result, place)
+    assert [each.status for each in reread(ledger).trials] == [RUNNING]
+    message = fault_of(ledger.end, trial, COMPLETED)
+    assert "run the trial again" in message
+    assert (trial.status, trial.metrics, trial.curve) == (RUNNING, {}, [])  # as if nothing had happened
+    forget_damaged(place)
+    assert not (place / "result.json").exists()
+
+
+def test_a_good_result_is_kept_and_a_reader_removes_nothing(ledger, tmp_path):
+    trial, run = new_trial(ledger, 0.001)
+    place = ledger.folder / trial.key
+    write_result(place, run, (0.4, 0.6))
+    forget_damaged(place)
+    assert read_result(place)["step"] == 6
+    (place / "result.json").write_text("{")  # perhaps another process is about to write it
+    reread(ledger)
+    equal_runs(tmp_path, tmp_path / "another")
+    assert (place / "result.json").exists()
+    forget_damaged(tmp_path / "nowhere")
+
+
+def damaged_trials():
+    good = {**vars(Trial(1, "trials/0001_m1s1k1", "m1s1k1", "ab", 0, 6))}
+    yield from ("", "{", "null", "[]", "7", "{}", "\xff", "[" * 100_000, json.dumps({**good, "curve": [7]}))
+    wrong = {
+        "number": ("1", None, 1.5),
+        "hash": (None, 5),
+        "runid": (None, ["m1"]),
+        "seed": ("x",),
+        "steps": (None,),
+        "params": (None, []),
+        "status": ("done", None, []),
+        "reason": (None,),
+        "step": (None, "3"),
+        "seconds": ("long", []),
+        "best_step": (None,),
+        "metrics": (None, [], {METRIC: "good"}),
+        "curve": (None, {}, ["x"], [{"seconds": 1.0}], [{"step": None}], [{"step": 3, METRIC: "good"}]),
+        "study": ("0", 1.5),
+    }
+    for name, values in wrong.items():
+        for value in values:
+            yield json.dumps({**good, name: value})
+    for name in ("number", "hash", "curve"):
+        yield json.dumps({key: value for key, value in good.items() if key != name})
+
+
+@pytest.mark.parametrize("text", list(damaged_trials()), ids=range(len(list(damaged_trials()))))
+def test_a_damaged_trial_is_passed_over(ledger, tmp_path, text):
+    damaged = completed(ledger, 0.001, 0.1, 0.2)
+    other = completed(ledger, 0.002, 0.3, 0.4)
+    (ledger.folder / damaged.key / "trial.json").write_bytes(text.encode("latin-1"))
+    assert [trial.hash for trial in reread(ledger).trials] == [other.hash]
+    assert list(equal_runs(tmp_path, tmp_path / "another")) == [other.hash]
+
+
+def test_the_folder_of_a_trial_that_cannot_be_read_is_not_given_to_another(ledger):
+    """Its state and result belong to other settings: whoever went on from them would report another run's figures."""
+    completed(ledger, 0.001, 0.1, 0.2)
+    lost, run = new_trial(ledger, 0.002)
+    write_result(ledger.folder / lost.key, run, (0.9, 0.9))
+    (ledger.folder / lost.key / "trial.json").write_text("{")
+    again = reread(ledger)
+    trial, _ = new_trial(again, 0.003)
+    assert trial.key == "trials/0003_m1s1k1" and trial.number == 3
+    assert not (ledger.folder / trial.key / "result.json").exists()
+    assert again.run_of(trial).train.lr == 0.003
+
+    repeat = again.begin_finalist(tiny_run(train__seed=1, train__lr=0.001), "m1s1k1", {})
+    (again.folder / repeat.key / "trial.json").unlink()
+    other = reread(again).begin_finalist(tiny_run(train__seed=1, train__lr=0.002), "m1s1k1", {})
+    assert other.key != repeat.key
+
+
+def test_a_folder_without_a_search_is_an_empty_ledger(tmp_path):
+    assert not list(Ledger(tmp_path / "nowhere"))
+    (tmp_path / "trials" / "0001_m1s1k1").mkdir(parents=True)
+    (tmp_path / "trials" / "note.txt").write_text("mine")
+    ledger = Ledger(tmp_path)
+    assert not list(ledger)
+    assert new_trial(ledger, 0.001)[0].key == "trials/0002_m1s1k1"
+
+
+# Ranking
+
+
+def test_only_the_full_budget_is_ranked(ledger):
+    low, high = completed(ledger, 0.001, 0.2, 0.3), completed(ledger, 0.002, 0.1, 0.4)
+    stopped(ledger, 0.003, 0.9)
+    failed(ledger, 0.004, 0.95)
+    running, _ = new_trial(ledger, 0.005)
+    running.add_row(row(3, 0.99))
+    none = completed(ledger, 0.006, math.nan, math.nan)
+    assert ledger.whole() == [low, high, none]
+    assert ranked(ledger.whole(), METRIC) == [high, low, none]
+    assert ranked(reversed(ledger.whole()), METRIC) == [high, low, none]
+    with pytest.raises(AssertionError, match="full budget"):
+        ranked(ledger.trials, METRIC)
+
+
+def test_a_figure_that_no_trial_has_ranks_nobody_before_another(ledger):
+    trials = [completed(ledger, 0.001, 0.2), completed(ledger, 0.002, 0.1)]
+    assert ranked(trials, "val_unknown") == trials
+
+
+# Two finalists of one run id
+
+
+def test_finalists_of_one_run_id_have_folders_of_their_own(ledger):
+    first = ledger.begin_finalist(tiny_run(train__seed=1, train__lr=0.001), "m1s1k1", {})
+    second = ledger.begin_finalist(tiny_run(train__seed=1, train__lr=0.002), "m1s1k1", {})
+    assert first.key == "finalists/m1s1k1/seed1"
+    assert second.key == f"finalists/m1s1k1_{second.hash[:6]}/seed1"
+    assert (first.number, second.number) == (1, 2)
+    assert as_text(reread(ledger).finalists) == as_text([first, second])
+
+
+# Earlier searches
+
+
+def test_equal_runs_are_whole_ones_of_other_searches(tmp_path):
+    searches = {name: Ledger(tmp_path / name) for name in ("a", "b", "now")}
+    first = completed(searches["a"], 0.001, 0.2, 0.3)
+    completed(searches["b"], 0.001, 0.2, 0.3)
+    stopped(searches["b"], 0.002, 0.9)
+    new_trial(searches["b"], 0.003)
+    gone = completed(searches["b"], 0.004, 0.1)
+    (tmp_path / "b" / gone.key / "model.safetensors").unlink()
+    unnoted, run = new_trial(searches["b"], 0.005)
+    write_result(tmp_path / "b" / unnoted.key, run, (0.5, 0.5))
+    repeat = searches["b"].begin_finalist(tiny_run(train__seed=1), "m1s1k1", {})
+    write_result(tmp_path / "b" / repeat.key, tiny_run(train__seed=1), (0.1, 0.1))
+    searches["b"].end(repeat, REUSED, "equal to another")
+    completed(searches["now"], 0.006, 0.2)
+    (tmp_path / "file").write_text("no search")
+    (tmp_path / "empty").mkdir()
+    assert equal_runs(tmp_path, tmp_path / "now") == {
+        first.hash: tmp_path / "a" / first.key,
+        unnoted.hash: tmp_path / "b" / unnoted.key,
+        repeat.hash: tmp_path / "b" / repeat.key,
+    }
+    assert equal_runs(tmp_path / "nowhere", tmp_path / "now") == {}

@@ -1,0 +1,146 @@
+"""Trained trials become the result folders that main.py leaves."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from ecggen.atomic import write_json
+from ecggen.card import read_card
+from ecggen.checkpoint import save_model
+from ecggen.configfile import dump_yaml
+from ecggen.runid import run_hash
+from ecggen.runs import load_run, run_and_keep
+from ecggen.stepfolder import find_run
+from ecggen.train import train
+from search.promote import promote, promote_all
+from tests.conftest import REPO
+from tests.test_runs import same_card
+from tests.tiny import tiny_run
+from tests.user_fault import fault_of
+
+
+def write_trial(place, run):
+    """A trial's folder as a worker leaves it."""
+    place.mkdir(parents=True)
+    result = train(run, quiet=True)
+    (place / "config.yaml").write_text(dump_yaml(run))
+    save_model(place / "model.safetensors", result.model)
+    content = {"hash": run_hash(run), "step": result.step, "seconds": 12.5, "best": result.best}
+    write_json(place / "result.json", {**content, "history": result.history})
+    return place
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """The folder of a search with two trained trials."""
+    search = tmp_path_factory.mktemp("results") / "searches" / "small-night"
+    write_trial(search / "trials" / "0001_m1s1k1", tiny_run())
+    write_trial(search / "finalists" / "m1s1k1" / "seed5", tiny_run(train__seed=5))
+    return search
+
+
+@pytest.fixture
+def trial(searched, tmp_path):
+    """A copy of the first trial, to be damaged."""
+    return shutil.copytree(searched / "trials" / "0001_m1s1k1", tmp_path / "search" / "trials" / "0001_m1s1k1")
+
+
+def test_a_promoted_trial_is_what_main_would_have_left(searched, tmp_path):
+    here = run_and_keep(tiny_run(), "m1s1k1", tmp_path / "a", quiet=True, say=lambda _: None)
+    note = {"n": 3, "mean": 0.5}
+    folder = promote(searched / "trials" / "0001_m1s1k1", "m1s1k1", tmp_path / "b", seeds_note=note)
+    assert folder.name == here.name
+    assert {p.name for p in folder.iterdir()} == {p.name for p in here.iterdir()}
+    for name in ("config.yaml", "rejected.csv"):
+        assert (folder / name).read_text() == (here / name).read_text()
+    assert same_card(read_card(folder), read_card(here))
+    weights, expected = (load_run(place)[0].state_dict() for place in (folder, here))
+    assert all(weights[name].equal(value) for name, value in expected.items()) and "head.linear.weight" in weights
+    info = json.loads((folder / "run_info.json").read_text())
+    assert (info["search"], info["trial"], info["seeds"]) == ("small-night", "trials/0001_m1s1k1", note)
+    assert info["seconds"] >= 12.5 and info["steps"] == 6 and info["best"]
+
+
+def test_promoting_twice_reuses_the_folder(searched, tmp_path):
+    said = []
+    first, second = (
+        promote(searched / "finalists" / "m1s1k1" / "seed5", "m1s1k1", tmp_path, say=said.append) for _ in range(2)
+    )
+    assert first == second and "reused" in said[-1]
+    info = json.loads((first / "run_info.json").read_text())
+    assert (info["search"], info["trial"]) == ("small-night", "finalists/m1s1k1/seed5")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_several_are_promoted_and_the_fault_of_one_stops_no_other(searched, tmp_path, workers):
+    jobs = [
+        (searched / "trials" / "0001_m1s1k1", "m1s1k1"),
+        (searched / "trials" / "0002_m1s1k1", "m1s1k1"),  # there is none
+        (searched / "finalists" / "m1s1k1" / "seed5", "m1s1k1"),
+    ]
+    said = []
+    first, nothing, third = promote_all(jobs, tmp_path, workers, said.append)
+    assert nothing is None and first is not None and third is not None and first != third
+    (fault,) = [line for line in said if "not promoted" in line]
+    assert fault.startswith("0002_m1s1k1") and "config.yaml" in fault and "\n" not in fault
+    for folder in (first, third):
+        assert find_run(tmp_path, folder.name) == folder and read_card(folder)["runid"] == "m1s1k1"
+
+
+def test_no_jobs_are_no_work(tmp_path):
+    assert promote_all([], tmp_path, 4, print) == []
+
+
+def change(place, **entries):
+    path = place / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "model.safetensors", "result.json"])
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe not ours", b'{"hash": 1}'])
+def test_a_missing_or_damaged_file_is_one_line(trial, tmp_path, name, content):
+    (trial / name).unlink()
+    if content is not None:
+        (trial / name).write_bytes(content)
+    message = fault_of(promote, trial, "m1s1k1", tmp_path / "results")
+    assert name in message
+    assert not list(tmp_path.glob("results/*_step*"))
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ({"hash": "ab" * 32}, "ababab"),
+        ({"step": 3}, "stopped at 3"),
+        ({"step": None}, "damaged"),
+        ({"history": [1]}, "damaged"),
+        ({"history": 5}, "damaged"),
+        ({"best": {"step": "x"}}, "damaged"),
+    ],
+)
+def test_a_result_that_is_not_the_trials_is_one_line(trial, tmp_path, entries, says):
+    change(trial, **entries)
+    assert says in fault_of(promote, trial, "m1s1k1", tmp_path / "results")
+
+
+def test_the_model_of_another_run_is_refused(trial, tmp_path):
+    other = write_trial(tmp_path / "other", tiny_run(model__vcg__basis_k=4))
+    shutil.copy(other / "model.safetensors", trial / "model.safetensors")
+    assert "another" in fault_of(promote, trial, "m1s1k1", tmp_path / "results")
+
+
+def test_what_json_has_no_word_for_is_no_fault(trial, tmp_path):
+    history = json.loads((trial / "result.json").read_text())["history"]
+    change(trial, history=[{**row, "val_r": None} for row in history], best={**history[-1], "val_r": None})
+    folder = promote(trial, "m1s1k1", tmp_path / "results")
+    assert "nan" in (folder / "history.csv").read_text()
+    assert json.loads((folder / "run_info.json").read_text())["best"]["val_r"] is None
+
+
+def test_neither_ray_nor_optuna_is_needed():
+    code = "import sys, search.promote, search.compare; sys.exit(bool({'ray', 'optuna'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
