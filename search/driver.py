@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from ecggen.atomic import write_text
+from ecggen.checkpoint import TRAINING_FILE
 from ecggen.config import RunConfig
 from ecggen.data.cache import find_or_build
 from ecggen.data.pipeline import ECGDataset
@@ -142,6 +143,8 @@ class Search:
         outcome = conclude(self.order, self.ledger, self.results, workers, self.screen.say)
         write_text(self.folder / DONE, f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n")
         forget_rounds(self.folder)
+        for state in self.folder.glob(f"*/*/{TRAINING_FILE}"):  # of trials that nobody will go on from
+            state.unlink()
         return outcome
 
     def rebuild(self) -> Outcome:
@@ -162,19 +165,29 @@ class Search:
                 "trials on other nodes could not keep their state"
             )
         storage = Storage(self.how.storage or str(self.folder.parent.resolve()))
+        storage.check()
         return Setup(storage, offer(self.order.base, several_nodes), self.how.time_limit)
 
     def _supply(
         self, study: Study, watcher: Recorder, clock: Clock, elsewhere: dict[str, Path]
     ) -> Callable[[], InTurn]:
-        """Makes what a round hands out: new trials until as many are there as were asked for, then the repeats."""
+        """Makes what a round hands out: new trials until as many are there as were asked for, then the proof."""
         order = self.order
         grid = self.space.grid(order.base, self.table) if order.algorithm == "grid" else None
         places = Places(self.config, self.results, elsewhere)
 
-        def then(first: NewTrials) -> list[Trial]:
+        def runners_up(first: NewTrials) -> list[Trial]:
+            """ASHA lets few to the end; the best that it stopped go on, so that there are enough to compare."""
             if first.exhausted:
                 self.screen.say(f"the space has no more than {len(self.ledger.trials)} different settings")
+            found = self.ledger.runners_up(order.metric, order.finalists - len(self.ledger.whole()))
+            for trial in found:
+                self.screen.say(f"runner-up, goes on to its end: {trial.runid}, stopped at step {trial.step}")
+                self.ledger.revive(trial)
+                study.again(trial, self.ledger, self.space.entries)
+            return found
+
+        def finals() -> list[Trial]:
             chosen = finalists(self.ledger, order.metric, order.finalists)
             wanted = repeats(self.ledger, chosen, order.seeds, elsewhere)
             if wanted:
@@ -183,7 +196,7 @@ class Search:
 
         def make() -> InTurn:
             first = NewTrials(self.ledger, study, self.space, order, places, grid, watcher)
-            return InTurn(self.ledger, first, clock.search_over, lambda: then(first))
+            return InTurn(self.ledger, first, clock.search_over, [lambda: runners_up(first), finals])
 
         return make
 
@@ -218,7 +231,10 @@ class Search:
 
     def _ray_root(self) -> str:
         root = self.how.storage
-        return str((self.folder / STATE).resolve()) if root is None else f"{root.rstrip('/')}/{self.order.name}/{STATE}"
+        if root is None:
+            return str((self.folder / STATE).resolve())
+        place, mark, query = root.partition("?")
+        return f"{place.rstrip('/')}/{self.order.name}/{STATE}{mark}{query}"
 
     def _standing(self) -> str:
         over = sum(trial.status != RUNNING for trial in self.ledger.trials)

@@ -18,7 +18,7 @@ from ecggen.config import RunConfig
 from ecggen.leaderboard import LEADERBOARD_FILE, Standing, merge_leaderboard, write_leaderboard
 from ecggen.runid import run_hash
 from search.compare import Candidate, rank
-from search.ledger import JUDGED_FILE, RUNNING, WHOLE, Ledger, Trial, ranked
+from search.ledger import JUDGED_FILE, RUNNING, STOPPED, WHOLE, Ledger, Trial, ranked
 from search.order import Order
 from search.promote import promote_all
 from search.searcher import reuse
@@ -54,6 +54,8 @@ def repeats(ledger: Ledger, chosen: Sequence[Trial], seeds: int, elsewhere: Mapp
         for trial in chosen:
             run = with_seed(ledger.run_of(trial), trial.seed + seed)
             repeat = ledger.equal(run_hash(run)) or _begin(ledger, run, trial, elsewhere)
+            if repeat.status == STOPPED:  # its time was over, and now there is more
+                ledger.revive(repeat)
             if repeat.status == RUNNING:
                 wanted.append(repeat)
     return wanted

@@ -50,6 +50,7 @@ class Trial:
         step, seconds, metrics: of the last report; where the training is whole, of the checkpoint that was kept.
         curve: one row a validation.
         best_step: step of the kept checkpoint.
+        full: trained to its end whatever ASHA says: a finalist's repeat, or a runner-up.
         study: its number in the Optuna study.
     """
 
@@ -66,6 +67,7 @@ class Trial:
     seconds: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     best_step: int = 0
+    full: bool = False
     curve: list[Row] = field(default_factory=list)
     study: int | None = None
 
@@ -115,12 +117,20 @@ class Ledger:
         key = f"{FINALISTS}/{runid}/seed{run.train.seed}"
         if (self.folder / key).exists():  # two finalists of one id differ in what no code covers
             key = f"{FINALISTS}/{runid}_{run_hash(run)[:6]}/seed{run.train.seed}"
-        return self._keep(number, key, run, runid, params, None)
+        return self._keep(number, key, run, runid, params, None, full=True)
 
     def _keep(
-        self, number: int, key: str, run: RunConfig, runid: str, params: Mapping[str, Any], study: int | None
+        self,
+        number: int,
+        key: str,
+        run: RunConfig,
+        runid: str,
+        params: Mapping[str, Any],
+        study: int | None,
+        full: bool = False,
     ) -> Trial:
-        trial = Trial(number, key, runid, run_hash(run), run.train.seed, run.train.steps, dict(params), study=study)
+        train = run.train
+        trial = Trial(number, key, runid, run_hash(run), train.seed, train.steps, dict(params), full=full, study=study)
         place = self.folder / key
         place.mkdir(parents=True, exist_ok=True)
         write_text(place / CONFIG_FILE, dump_yaml(run))
@@ -154,6 +164,16 @@ class Ledger:
     def unfinished(self) -> list[Trial]:
         """Trials that were under way when the search was left, oldest first."""
         return [trial for trial in self.trials if trial.status == RUNNING]
+
+    def runners_up(self, metric: str, count: int) -> list[Trial]:
+        """The best of the trials that ASHA stopped: those that came furthest, then by the metric."""
+        stopped = [trial for trial in self.trials if trial.status == STOPPED and trial.curve]
+        return sorted(stopped, key=lambda trial: (-trial.step, -_figure(trial, metric)))[:count]
+
+    def revive(self, trial: Trial) -> None:
+        """A stopped trial goes on, to its end."""
+        trial.status, trial.reason, trial.full = RUNNING, "", True
+        self.write(trial)
 
     def whole(self) -> list[Trial]:
         """Trials that reached the full budget."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
-from ecggen.checkpoint import MODEL_FILE
+from ecggen.checkpoint import MODEL_FILE, TRAINING_FILE
 from ecggen.config import RunConfig
 from ecggen.configfile import to_dict
 from ecggen.errors import UserError
@@ -30,6 +30,7 @@ from search.ledger import (
     STOPPED,
     Ledger,
     Trial,
+    forget_damaged,
     is_finalist,
 )
 from search.order import Order
@@ -187,30 +188,40 @@ class NewTrials:
 
 
 class InTurn:
-    """The search's trials, and once all of these are over, the repeats of its finalists: one round for both.
+    """The search's trials, and once these are over, further stages: runners-up, repeats. One round of Ray for all.
 
     Args:
         first: the search's trials.
         over: whether no more of these are to begin.
-        then: makes the list of repeats that have to be trained.
+        stages: each makes a list of trials to train, when all trials before it are over.
     """
 
     def __init__(
-        self, ledger: Ledger, first: NewTrials, over: Callable[[], bool], then: Callable[[], list[Trial]]
+        self, ledger: Ledger, first: NewTrials, over: Callable[[], bool], stages: list[Callable[[], list[Trial]]]
     ) -> None:
-        self.ledger, self.first, self.over, self.then = ledger, first, over, then
-        self.repeats: list[Trial] | None = None
+        self.ledger, self.first, self.over = ledger, first, over
+        self.stages = list(stages)
+        self.now: list[Trial] = []
+        self.out: list[Trial] = []
+        self.searching = True
 
     def next(self) -> Trial | Wait | None:
-        """One of the search's trials, then WAIT until the last of them is over, then the repeats."""
-        if self.repeats is None:
-            trial = None if self.over() else self.first.next()
+        """A trial of the present stage; WAIT until the last one of it is over; then the next stage."""
+        while True:
+            trial = self._of_this_stage()
             if trial is not None:
+                self.out.append(trial)
                 return trial
-            if any(one.status == RUNNING and one not in self.first.left for one in self.ledger.trials):
+            if any(one.status == RUNNING for one in self.out):
                 return WAIT
-            self.repeats = self.then()
-        return self.repeats.pop(0) if self.repeats else None
+            if not self.stages:
+                return None
+            self.searching, self.now = False, self.stages.pop(0)()
+
+    def _of_this_stage(self) -> Trial | None:
+        if self.searching:
+            return None if self.over() else self.first.next()
+        return self.now.pop(0) if self.now else None
 
 
 def reuse(trial: Trial, ledger: Ledger, place: Path) -> bool:
@@ -275,16 +286,30 @@ class LedgerSearcher(InDriver, Searcher):
         """The configuration of the next trial; None = not now."""
         if len(self.live) >= self.concurrency:
             return None
-        trial = None if self.over() else self.supply.next()
-        if trial is None:
+        found = None if self.over() else self._next()
+        if found is None:
             self.drained = True
             return Searcher.FINISHED
-        if isinstance(trial, Wait):
+        if isinstance(found, Wait):
             return None
+        trial, run = found
+        forget_damaged(self.ledger.folder / trial.key)
         self.live[trial_id] = trial
         self.watcher.began(trial)
-        run = json.dumps(to_dict(self.ledger.run_of(trial)))
-        return {"key": f"{self.search}/{trial.key}", "run": run, "judge": is_finalist(trial)}
+        settings = json.dumps(to_dict(run))
+        return {"key": f"{self.search}/{trial.key}", "run": settings, "judge": is_finalist(trial), "full": trial.full}
+
+    def _next(self) -> tuple[Trial, RunConfig] | Wait | None:
+        """The next trial and its settings; one whose settings are damaged fails, and the search goes on."""
+        while True:
+            trial = self.supply.next()
+            if trial is None or isinstance(trial, Wait):
+                return trial
+            try:
+                return trial, self.ledger.run_of(trial)
+            except UserError as fault:
+                self.ledger.end(trial, FAILED, str(fault))
+                self.watcher.ended(trial)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """A report."""
@@ -308,7 +333,8 @@ class LedgerSearcher(InDriver, Searcher):
         else:
             trial.add_row(_row(result))
             self.ledger.end(trial, STOPPED, self.why(trial))
-        self._fetch_rest(trial)
+        if trial.status == FAILED:  # nobody will go on from it
+            (self.ledger.folder / trial.key / TRAINING_FILE).unlink(missing_ok=True)
         self.watcher.ended(trial)
 
     def _whole(self, trial: Trial) -> None:
@@ -317,11 +343,6 @@ class LedgerSearcher(InDriver, Searcher):
             self.ledger.end(trial, COMPLETED)
         except UserError as fault:
             self.ledger.end(trial, FAILED, str(fault))
-
-    def _fetch_rest(self, trial: Trial) -> None:
-        """A state that nobody will go on from is not kept."""
-        if trial.status in (STOPPED, FAILED):
-            (self.ledger.folder / trial.key / "training.pt").unlink(missing_ok=True)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the ledger is on disk already."""

@@ -175,8 +175,8 @@ class Storage:
                     raise ValueError("nothing is named")
             except (ValueError, NotImplementedError) as error:
                 raise UserError(
-                    f"storage: expected a path or a URI such as s3://bucket/path, got {_open_part(self.root)} ({_line(error)}); "
-                    "correct it"
+                    f"storage: expected a path or a URI such as s3://bucket/path, got {_open_part(self.root)} "
+                    f"({_line(error)}); correct it"
                 ) from error
             self._connection = system, path.rstrip("/")
         return self._connection

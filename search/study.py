@@ -83,13 +83,17 @@ class Study:
 
     def report(self, trial: Trial) -> None:
         """The last row of a trial's learning curve."""
-        if trial.study is not None and trial.curve:
+        if trial.study is not None and trial.curve and not self._is_over(trial.study):
             self._report(trial.study, trial.curve[-1:])
 
     def end(self, trial: Trial) -> None:
         """What became of a trial: COMPLETE, PRUNED or FAIL."""
-        if trial.study is not None:
+        if trial.study is not None and trial.status != RUNNING and not self._is_over(trial.study):
             self._tell(trial.study, trial)
+
+    def _is_over(self, number: int) -> bool:
+        """Whether the study has heard the end of a trial, which it will not hear again."""
+        return number not in self._live and self._trials()[number].state.is_finished()
 
     def drop(self, number: int, twin: Trial) -> None:
         """A suggestion that equals a trial there is: told what became of that one, or FAIL where nobody knows yet."""
@@ -107,10 +111,14 @@ class Study:
         self._report(number, trial.curve)
         if trial.reason:
             live.set_user_attr("reason", trial.reason)
+        if state == TrialState.RUNNING:  # what an equal suggestion came to is told once
+            state = TrialState.FAIL
         self._study.tell(number, trial.metrics[self.metric] if state == TrialState.COMPLETE else None, state)
         self._live.pop(number, None)
 
     def _state_of(self, trial: Trial) -> TrialState:
+        if trial.status == RUNNING:
+            return TrialState.RUNNING
         if trial.status in WHOLE and math.isfinite(trial.metrics.get(self.metric, math.nan)):
             return TrialState.COMPLETE
         return TrialState.PRUNED if trial.status == STOPPED and trial.curve else TrialState.FAIL
@@ -139,16 +147,22 @@ class Study:
             self.fail(self._study.ask().number, "the search was ended before this trial began")
         states = {trial.number: trial.state for trial in self._trials()}
         for trial in ledger.trials:
-            if trial.study is None or trial.study not in states:
+            state = None if trial.study is None else states.get(trial.study)
+            if state == TrialState.RUNNING:
+                self.end(trial)
+            elif state != self._state_of(trial):  # lost, or a stopped trial that went on: what is told stays told
                 trial.study = self._add(trial, entries)
                 ledger.write(trial)
-            elif trial.status != RUNNING and states[trial.study] == TrialState.RUNNING:
-                self._tell(trial.study, trial)
         kept = {trial.study for trial in ledger.trials}
         for number, state in states.items():
             if state == TrialState.RUNNING and number not in kept:
                 self.fail(number, "the search was ended before this trial began")
         self._reseed()
+
+    def again(self, trial: Trial, ledger: Ledger, entries: Iterable[Entry]) -> None:
+        """A trial that was PRUNED goes on after all: a new trial of the study, since that one is closed."""
+        trial.study = self._add(trial, list(entries))
+        ledger.write(trial)
 
     def feed(self, params: Params, value: float, source: str, entries: Iterable[Entry]) -> None:
         """An earlier result of the same settings but for the space's own: something for the sampler to learn from."""

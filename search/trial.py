@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,40 +54,49 @@ class Setup:
 
 
 def run_trial(config: dict[str, Any], setup: Setup) -> None:
-    """A function trainable: `config` has `key`, `run` (JSON of the settings) and `judge`."""
+    """A function trainable: `config` has `key`, `run` (JSON of the settings), `judge` and `full`."""
     from ray import tune
 
-    key, tell = config["key"], tune.report
-    workplace = setup.storage.workplace(key)
+    key, tell, place = config["key"], tune.report, None
     try:
-        refuse_failed(workplace)
-        with time_limit(setup, key, workplace):
+        place = setup.storage.workplace(key)
+        refuse_failed(place)
+        with time_limit(setup, key, place):
             run = from_dict(json.loads(config["run"]))
             take(setup.data)
-            best = whole(run, key, setup, bool(config["judge"]), tell)
-        tell({**best, "complete": True, "failed": ""})
+            last = whole(run, place, lambda: setup.storage.push(key), bool(config["judge"]), tell)
+        setup.storage.remove_scratch(key)
+        tell({**last, "complete": True})
     except Exception as fault:  # one trial's fault, whatever it is, ends that trial alone
-        write_json(workplace / FAILED_FILE, {"reason": reason_of(fault), "trace": traceback.format_exc()})
+        reason = reason_of(fault)
+        with suppress(OSError, UserError):
+            keep_reason(reason, traceback.format_exc(), setup, key, place)
+        tell({**message({"step": 0, "seconds": 0.0}), "failed": reason})
+
+
+def keep_reason(reason: str, trace: str, setup: Setup, key: str, place: Path | None) -> None:
+    """Leave the reason of a failure in the trial's folder, if it has one."""
+    if place is not None:
+        write_json(place / FAILED_FILE, {"reason": reason, "trace": trace})
         setup.storage.push(key)
-        nothing = dict.fromkeys(ROW, float("nan"))
-        tell({"step": 0, "seconds": 0.0, **nothing, "complete": False, "failed": reason_of(fault)})
 
 
-def whole(run: RunConfig, key: str, setup: Setup, judge: bool, tell: Tell) -> dict[str, Any]:
-    """Train from wherever the trial's folder stands, keep the result, and return the last row."""
-    workplace = setup.storage.workplace(key)
-    if (workplace / RESULT_FILE).is_file():
-        return say_again(read_result(workplace)["history"], run, tell)
-    say_again(begun(workplace), run, tell)
+def whole(run: RunConfig, place: Path, push: Callable[[], None], judge: bool, tell: Tell) -> dict[str, Any]:
+    """Train from wherever the trial's folder stands, keep the result, and return the last row as a report."""
+    if (place / RESULT_FILE).is_file():
+        history = read_result(place)["history"]
+        say_again(history, run, tell)
+        return message(history[-1])
+    say_again(begun(place), run, tell)
 
     def report(step: int, row: dict[str, float]) -> None:
-        setup.storage.push(key)
+        push()
         if step < run.train.steps:
             tell(message(row))
 
-    result = train(run, report, workplace, resume=True, quiet=True)
-    keep(run, result, workplace, judge)
-    setup.storage.push(key)
+    result = train(run, report, place, resume=True, quiet=True)
+    keep(run, result, place, judge)
+    push()
     return message(result.history[-1])
 
 
@@ -97,12 +106,11 @@ def message(row: dict[str, float]) -> dict[str, Any]:
     return {**{name: row.get(name, float("nan")) for name in names}, "complete": False, "failed": ""}
 
 
-def say_again(history: list[dict[str, float]], run: RunConfig, tell: Tell) -> dict[str, Any]:
-    """Report what an earlier attempt learned; the last row where it was whole."""
+def say_again(history: list[dict[str, float]], run: RunConfig, tell: Tell) -> None:
+    """Report what an earlier attempt learned; its last row, where it was whole, comes when the trial is complete."""
     for row in history:
         if row["step"] < run.train.steps:
             tell(message(row))
-    return message(history[-1]) if history else {}
 
 
 def begun(workplace: Path) -> list[dict[str, float]]:
@@ -168,6 +176,7 @@ def _end_process(setup: Setup, key: str, workplace: Path, over: threading.Event)
     if over.wait(setup.time_limit):
         return
     reason = f"time limit of {setup.time_limit:g} s passed, stopped after {time.monotonic() - began:.0f} s"
-    write_json(workplace / FAILED_FILE, {"reason": reason, "trace": ""})
-    setup.storage.push(key)
-    os._exit(1)
+    try:
+        keep_reason(reason, "", setup, key, workplace)
+    finally:
+        os._exit(1)

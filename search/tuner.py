@@ -64,11 +64,11 @@ class Losses(InDriver, tune.Callback):
 
 
 class Halving(AsyncHyperBandScheduler):
-    """Ray's ASHA, which leaves the repeats of finalists alone: they are trained to the end."""
+    """Ray's ASHA, which leaves alone what has to be trained to its end: runners-up, repeats of finalists."""
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Go on or stop."""
-        if getattr(trial, "config", {}).get("judge"):
+        if getattr(trial, "config", {}).get("full"):
             return str(TrialScheduler.CONTINUE)
         return str(super().on_trial_result(tune_controller, trial, result))
 

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from ecggen.errors import UserError
-from ecggen.strictyaml import MAX_BYTES, parse_yaml, read_yaml
+from ecggen.strictyaml import MAX_BYTES, parse_yaml, read_yaml, to_yaml
 
 
 def refused(text):
@@ -88,3 +88,14 @@ def test_files_that_are_not_there(tmp_path):
 def test_an_empty_file_is_an_empty_block(tmp_path):
     (tmp_path / "empty.yaml").write_text("# nothing\n")
     assert read_yaml(tmp_path / "empty.yaml") == {}
+
+
+@pytest.mark.parametrize("word", ["4839201e4432", "1e3", "-.5E7", "0123456789", "1:30", "null", "on", "~", "", "ä: b"])
+def test_a_word_that_looks_like_something_else_is_written_as_a_word(word):
+    data = {"word": word, "list": [word, 2e-5, 1, True, None], "again": {"list": [word]}}
+    assert parse_yaml(to_yaml(data), "here") == data
+
+
+def test_equal_parts_are_written_out_and_not_as_aliases():
+    part = [1, 2]
+    assert parse_yaml(to_yaml({"a": part, "b": part}), "here") == {"a": [1, 2], "b": [1, 2]}
