@@ -13,6 +13,8 @@ import shlex
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -214,7 +216,7 @@ def run_new(args: argparse.Namespace, console: Console) -> None:
     check_name(order.name)
     for name in order.warm_start:
         search_folder(args.results, name)
-    with cluster.running(args.address) as resources:
+    with ray_beside_imports(args.address) as resources:
         from search.driver import begin, check_order, code_digests, data_name, unfinished_searches
 
         for name in unfinished_searches(args.results, order.content):
@@ -225,6 +227,16 @@ def run_new(args: argparse.Namespace, console: Console) -> None:
         announce(order, console)
         outcome = go(args, how, folder, resources, console)
     show(outcome, folder, args.results, console)
+
+
+@contextmanager
+def ray_beside_imports(address: str | None) -> Iterator[cluster.Resources]:
+    """Ray while something is done. Half of the start is importing, which goes on while Ray starts."""
+    importing = threading.Thread(target=importlib.import_module, args=("search.driver",))
+    importing.start()
+    with cluster.running(address) as resources:
+        importing.join()
+        yield resources
 
 
 def announce(order: Any, console: Console) -> None:
@@ -254,7 +266,7 @@ def run_again(args: argparse.Namespace, console: Console) -> None:
     if given:
         raise UserError(f"--resume: expected no {given[0]} beside it, got one; a search is carried on as it was begun")
     how = how_of(args)
-    with cluster.running(args.address) as resources:
+    with ray_beside_imports(args.address) as resources:
         from search.driver import carry_on
 
         carry_on(folder, args.extend or 0)
@@ -333,8 +345,8 @@ def act(args: argparse.Namespace, console: Console) -> None:
     asked = [name for name in ("space", "resume", "rebuild", "list") if getattr(args, name)]
     if args.extend and not args.resume:
         raise UserError("--extend: expected --resume NAME beside it, got none; say which search gets more trials")
-    if len(asked) != 1 and not (asked and asked[0] == "space"):
-        raise UserError("expected one of --space, --resume, --rebuild, --list; --space ttt_mode is a good start")
+    if len(asked) != 1:
+        raise UserError("expected exactly one of --space, --resume, --rebuild, --list; --space ttt_mode is a good start")
     if args.list:
         run_list(args, console)
     elif args.rebuild:
@@ -363,8 +375,6 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     console = Console(width=None if sys.stdout is not None and sys.stdout.isatty() else 132, soft_wrap=True)
     cluster.prepare_environment()
-    # Half of the start is importing; it is done beside Ray's own.
-    threading.Thread(target=importlib.import_module, args=("search.driver",), daemon=True).start()
     try:
         act(args, console)
     except (UserError, OSError) as error:

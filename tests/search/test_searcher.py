@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -10,7 +11,6 @@ from ray.tune.search import Searcher
 
 from ecggen.configfile import from_dict
 from ecggen.runid import read_codes, run_hash
-from search import searcher as searcher_module
 from search.ledger import COMPLETED, FAILED, REUSED, RUNNING, STOPPED, Ledger, equal_runs
 from search.searcher import WAIT, InTurn, LedgerSearcher, NewTrials, Places, reuse
 from search.storage import Storage
@@ -89,14 +89,25 @@ class Search:
         return trial
 
     def states(self):
-        url = f"sqlite:///{self.folder}/study.db"
-        return [trial.state.name for trial in optuna.load_study(study_name="ecggen", storage=url).trials]
+        return [trial.state.name for trial in self.told()]
+
+    def told(self):
+        """What the study has been told."""
+        return self.study._study.trials
 
 
 @pytest.fixture(autouse=True)
-def few_duplicates(monkeypatch):
-    """Equal suggestions in a row before a new point is looked for: each takes a moment in a database."""
-    monkeypatch.setattr(searcher_module, "DUPLICATES", 3)
+def studies_in_memory(monkeypatch):
+    """Studies that are kept as long as the test: `test_study` has the database, which takes its time."""
+    known = {}
+
+    class Optuna:
+        storages = SimpleNamespace(RDBStorage=lambda url, **_: known.setdefault(url, optuna.storages.InMemoryStorage()))
+
+        def __getattr__(self, name):
+            return getattr(optuna, name)
+
+    monkeypatch.setattr("search.study.optuna", Optuna())
 
 
 @pytest.fixture
@@ -184,8 +195,7 @@ def test_an_equal_suggestion_says_in_the_study_whom_it_equals(make):
     supply = search.supply()
     trial = supply.next()
     assert supply.next() is None
-    url = f"sqlite:///{search.folder}/study.db"
-    others = optuna.load_study(study_name="ecggen", storage=url).trials[1:]
+    others = search.told()[1:]
     assert others and {(one.state.name, one.user_attrs["equal_to"]) for one in others} == {("FAIL", trial.key)}
 
 

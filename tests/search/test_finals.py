@@ -1,0 +1,210 @@
+"""The proof: who is repeated, with which seeds, where, and what is compared."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ecggen.config import RunConfig
+from ecggen.configfile import apply_settings
+from ecggen.runid import run_hash
+from search.compare import rank
+from search.finals import candidates, data_words, finalists, judged_sums, repeats, with_seed
+from search.ledger import COMPLETED, FAILED, REUSED, RUNNING, STOPPED, Ledger, equal_runs
+from tests.fake_search import METRIC, as_text, completed, failed, new_trial, reread, row, stopped, write_result
+from tests.tiny import tiny_run
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "now")
+
+
+def judge(ledger, trial, rho):
+    """The sums of 20 records whose r is `rho`, as a trial leaves them."""
+    sums = np.zeros((20, 2, 6))
+    sums[..., [0, 3, 4]] = 100
+    sums[..., 5] = 100 * rho
+    np.savez(ledger.folder / trial.key / "judged.npz", hidden=sums, all=sums)
+
+
+def end_repeat(ledger, repeat, rho, status=COMPLETED):
+    write_result(ledger.folder / repeat.key, ledger.run_of(repeat), (0.1, rho))
+    judge(ledger, repeat, rho)
+    ledger.end(repeat, status)
+
+
+# Who
+
+
+def test_finalists_are_the_best_of_the_full_budget(ledger):
+    low, high, middle = (completed(ledger, lr, value) for lr, value in ((0.001, 0.2), (0.002, 0.6), (0.003, 0.4)))
+    stopped(ledger, 0.004, 0.99)
+    failed(ledger, 0.005, 0.98)
+    new_trial(ledger, 0.006)[0].add_row(row(3, 0.97))
+    completed(ledger, 0.007, math.nan)
+    assert finalists(ledger, METRIC, 2) == [high, middle]
+    assert finalists(ledger, METRIC, 9) == [high, middle, low]
+    assert finalists(ledger, METRIC, 0) == [] == finalists(ledger, "val_unknown", 3)
+
+
+def test_a_repeat_is_no_finalist(ledger):
+    best = completed(ledger, 0.001, 0.2)
+    (repeat,) = repeats(ledger, [best], 1, {})
+    end_repeat(ledger, repeat, 0.9)
+    assert finalists(ledger, METRIC, 3) == [best]
+
+
+# Repeats
+
+
+def test_repeats_have_seeds_of_their_own_and_go_seed_by_seed(ledger):
+    """After the first seed of each, all finalists can be compared, however soon the time is over."""
+    chosen = [completed(ledger, lr, 0.2) for lr in (0.001, 0.002)]
+    made = repeats(ledger, chosen, 3, {})
+    assert [(one.seed, ledger.run_of(one).train.lr) for one in made] == [
+        (seed, lr) for seed in (1, 2, 3) for lr in (0.001, 0.002)
+    ]
+    assert chosen[0].seed == 0 and not {run_hash(ledger.run_of(one)) for one in made} & {one.hash for one in chosen}
+    for one in made:
+        lr = ledger.run_of(one).train.lr
+        assert ledger.run_of(one) == with_seed(tiny_run(train__lr=lr), one.seed)
+        assert (one.status, one.runid, one.params) == (RUNNING, "m1s1k1", {"train.lr": lr})
+    assert ledger.trials == chosen and as_text(reread(ledger).finalists) == as_text(made)
+
+
+def test_fresh_seeds_follow_the_searchs_own(ledger):
+    run = tiny_run(train__seed=7)
+    trial = ledger.begin(run, "m1s1k1", {})
+    write_result(ledger.folder / trial.key, run, (0.5,))
+    ledger.end(trial, COMPLETED)
+    assert [one.seed for one in repeats(ledger, [trial], 2, {})] == [8, 9]
+
+
+def test_two_finalists_of_one_run_id_have_folders_of_their_own(ledger):
+    chosen = [completed(ledger, lr, 0.2) for lr in (0.001, 0.002)]
+    made = repeats(ledger, chosen, 2, {})
+    assert len({one.key for one in made}) == 4 and len({one.hash for one in made}) == 4
+    assert made[0].key == "finalists/m1s1k1/seed1" and made[1].key.startswith("finalists/m1s1k1_")
+
+
+def test_repeats_that_are_asked_for_again_are_the_same(ledger):
+    chosen = [completed(ledger, lr, 0.2) for lr in (0.001, 0.002)]
+    made = repeats(ledger, chosen, 2, {})
+    assert repeats(ledger, chosen, 2, {}) == made
+    end_repeat(ledger, made[0], 0.4)
+    ledger.end(made[1], FAILED, "loss is not finite")
+    again = reread(ledger)
+    left = repeats(again, finalists(again, METRIC, 2), 2, {})
+    assert [one.key for one in left] == [one.key for one in made[2:]]
+    assert len(again.finalists) == 4
+    more = repeats(again, finalists(again, METRIC, 2), 3, {})
+    assert [one.seed for one in more] == [2, 2, 3, 3] and len(again.finalists) == 6
+
+
+def test_a_repeat_that_time_cut_short_goes_on_when_there_is_more(ledger):
+    best = completed(ledger, 0.001, 0.2)
+    (repeat,) = repeats(ledger, [best], 1, {})
+    repeat.add_row(row(3, 0.3))
+    ledger.end(repeat, STOPPED, "time budget")
+    again = reread(ledger)
+    (left,) = repeats(again, again.trials, 1, {})
+    assert (left.key, left.status, left.step) == (repeat.key, RUNNING, 3)
+    assert reread(ledger).finalists[0].status == RUNNING
+
+
+def test_an_equal_run_of_an_earlier_search_is_reused(ledger, tmp_path):
+    old = Ledger(tmp_path / "old")
+    other = completed(old, 0.001, 0.1)
+    (earlier,) = repeats(old, [other], 1, {})
+    end_repeat(old, earlier, 0.7)
+    chosen = [completed(ledger, lr, 0.2) for lr in (0.001, 0.002)]
+    elsewhere = equal_runs(tmp_path, tmp_path / "now")
+    made = repeats(ledger, chosen, 1, elsewhere)
+    assert [ledger.run_of(one).train.lr for one in made] == [0.002]
+    taken = ledger.finalists[0]
+    assert (taken.status, taken.metrics[METRIC], taken.reason) == (REUSED, 0.7, f"equal to old/{earlier.key}")
+    assert judged_sums(ledger, taken)["hidden"][0, 0, 5] == pytest.approx(70)
+    assert [one.key for one in repeats(ledger, chosen, 1, elsewhere)] == [made[0].key]
+
+
+def test_an_earlier_run_that_is_damaged_is_trained(ledger, tmp_path):
+    old = Ledger(tmp_path / "old")
+    (earlier,) = repeats(old, [completed(old, 0.001, 0.1)], 1, {})
+    end_repeat(old, earlier, 0.7)
+    elsewhere = equal_runs(tmp_path, tmp_path / "now")
+    (tmp_path / "old" / earlier.key / "result.json").write_text("{")
+    (made,) = repeats(ledger, [completed(ledger, 0.001, 0.2)], 1, elsewhere)
+    assert made.status == RUNNING and not (ledger.folder / made.key / "result.json").exists()
+
+
+# What is compared
+
+
+def test_a_finalist_is_judged_by_its_repeats_and_not_by_itself(ledger):
+    first, second = (completed(ledger, lr, value) for lr, value in ((0.001, 0.9), (0.002, 0.8)))
+    for trial in (first, second):
+        judge(ledger, trial, 0.99)
+    for repeat in repeats(ledger, [first, second], 2, {}):
+        end_repeat(ledger, repeat, {0.001: 0.5, 0.002: 0.7}[ledger.run_of(repeat).train.lr] + repeat.seed / 1000)
+    found = candidates(ledger, [first, second], 2)
+    assert [(one.runid, one.hash, one.step, one.seeds, one.fresh) for one in found] == [
+        ("m1s1k1", trial.hash, 6, [1, 2], True) for trial in (first, second)
+    ]
+    winner, loser = rank(found, METRIC, 50)
+    assert (winner.hash, loser.hash) == (second.hash, first.hash)
+    assert (winner.mean, winner.n, winner.proved) == (pytest.approx(0.7015), 2, True)
+    assert loser.mean == pytest.approx(0.5015)
+
+
+def test_a_repeat_that_is_not_whole_does_not_count(ledger):
+    trial = completed(ledger, 0.001, 0.9)
+    done, failing, cut, running = repeats(ledger, [trial], 4, {})
+    end_repeat(ledger, done, 0.5)
+    for repeat, status in ((failing, FAILED), (cut, STOPPED), (running, RUNNING)):
+        judge(ledger, repeat, 0.99)
+        if status != RUNNING:
+            ledger.end(repeat, status)
+    (found,) = candidates(ledger, [trial], 4)
+    assert found.seeds == [1] and found.fresh
+    (standing,) = rank([found], METRIC, 50)
+    assert standing.mean == pytest.approx(0.5) and not standing.proved  # one seed proves nothing
+
+
+@pytest.mark.parametrize("seeds", [0, 2])
+def test_without_a_whole_repeat_the_trial_itself_is_judged_and_nothing_is_proved(ledger, seeds):
+    trial = completed(ledger, 0.001, 0.9)
+    judge(ledger, trial, 0.6)
+    for repeat in repeats(ledger, [trial], seeds, {}):
+        ledger.end(repeat, FAILED, "loss is not finite")
+    (found,) = candidates(ledger, [trial], seeds)
+    assert found.seeds == [0] and not found.fresh
+    (standing,) = rank([found], METRIC, 50)
+    assert standing.mean == pytest.approx(0.6) and not standing.proved and standing.n == 1
+
+
+def test_what_was_not_judged_is_judged_now_and_once(ledger, monkeypatch):
+    judged = []
+
+    def judge_model(run, model, path):
+        judged.append((run, model))
+        np.savez(path, hidden=np.ones((3, 5, 6)), all=np.ones((3, 12, 6)))
+
+    monkeypatch.setattr("search.finals.judge_model", judge_model)
+    monkeypatch.setattr("search.finals.load_model", lambda path: path)
+    trial = completed(ledger, 0.001, 0.9)
+    for _ in range(2):
+        sums = judged_sums(ledger, trial)
+        assert (sums["hidden"].shape, sums["all"].shape) == ((3, 5, 6), (3, 12, 6))
+    assert judged == [(tiny_run(train__lr=0.001), ledger.folder / trial.key / "model.safetensors")]
+
+
+def test_with_another_seed_a_run_is_otherwise_the_same():
+    run = tiny_run(train__lr=0.005)
+    assert with_seed(run, 4) == tiny_run(train__lr=0.005, train__seed=4) and run.train.seed == 0
+
+
+def test_data_in_a_few_words():
+    assert data_words(tiny_run(data__simulator__seed=3)) == "simulator 60 seed 3"
+    wfdb = apply_settings(RunConfig(), {"data.source": "wfdb", "data.root": "/records/ward"})
+    assert data_words(wfdb) == "wfdb ward"
