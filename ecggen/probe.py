@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from ecggen.data.pipeline import NO_CLASS, ECGDataset
@@ -80,6 +78,8 @@ def macro_auroc(targets: np.ndarray, scores: np.ndarray) -> tuple[float, dict[in
 
     NaN and {} where no class has both.
     """
+    from sklearn.metrics import roc_auc_score  # scikit-learn takes a second to load, and not all that use this file fit
+
     each = {}
     for y in range(targets.shape[1]):
         if 0 < targets[:, y].sum() < len(targets):
@@ -101,6 +101,8 @@ def has_two_kinds(targets: np.ndarray) -> bool:
 
 def _logistic(x: np.ndarray, targets: np.ndarray, multi_label: bool, penalty: float) -> tuple[np.ndarray, np.ndarray]:
     """Weights [Y, D] and offsets [Y] of logistic regression: one a class, or one multinomial."""
+    from sklearn.linear_model import LogisticRegression
+
     count = targets.shape[1]
     weight, offset = np.zeros((count, x.shape[1])), np.full(count, -10.0)
     if multi_label:

@@ -34,7 +34,6 @@ from ecggen.eval import (
 )
 from ecggen.leads import LEADS, lead_indices
 from ecggen.models.ecggen import ECGGenModel
-from ecggen.plots import record_figure
 from ecggen.probe import encode_states, fit_head, has_two_kinds, multi_hot, probe_card
 from ecggen.runid import run_hash
 from ecggen.stepfolder import Claim, claim_folder
@@ -274,6 +273,8 @@ def _state_figures(model: ECGGenModel, judged: ECGDataset) -> dict[str, int]:
 
 def draw_record(model: ECGGenModel, run: RunConfig, path: Path) -> None:
     """The figure of the run's first judged record that has the choosing set's leads, hidden leads marked."""
+    from ecggen.plots import record_figure  # drawing takes a while to load, and a search loads this file to check data
+
     _, judged = judging_split(run)
     for item in (judged[at] for at in range(min(len(judged), 32))):
         if item["lead_mask"][lead_indices(CHOOSING_SET)].all():

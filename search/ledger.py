@@ -168,7 +168,7 @@ class Ledger:
     def runners_up(self, metric: str, count: int) -> list[Trial]:
         """The best of the trials that ASHA stopped: those that came furthest, then by the metric."""
         stopped = [trial for trial in self.trials if trial.status == STOPPED and trial.curve]
-        return sorted(stopped, key=lambda trial: (-trial.step, -_figure(trial, metric)))[:count]
+        return sorted(stopped, key=lambda trial: (-trial.step, -_figure(trial, metric)))[: max(0, count)]
 
     def revive(self, trial: Trial) -> None:
         """A stopped trial goes on, to its end."""

@@ -270,6 +270,27 @@ def test_a_figure_that_no_trial_has_ranks_nobody_before_another(ledger):
     assert ranked(trials, "val_unknown") == trials
 
 
+@pytest.mark.parametrize(("count", "lrs"), [(-2, []), (0, []), (1, [0.004]), (3, [0.004, 0.002, 0.001]), (9, 4)])
+def test_runners_up_came_furthest_and_then_stood_best(ledger, count, lrs):
+    for lr, values in ((0.001, (0.5,)), (0.002, (0.7,)), (0.003, (math.nan,)), (0.004, (0.1, 0.2))):
+        stopped(ledger, lr, *values)
+    stopped(ledger, 0.005)
+    completed(ledger, 0.006, 0.9)
+    failed(ledger, 0.007, 0.9)
+    new_trial(ledger, 0.008)
+    found = [trial.params["train.lr"] for trial in ledger.runners_up(METRIC, count)]
+    assert found == lrs or len(found) == lrs
+
+
+def test_a_stopped_trial_that_goes_on_keeps_what_it_has(ledger):
+    trial = stopped(ledger, 0.001, 0.5)
+    ledger.revive(trial)
+    (again,) = reread(ledger).unfinished()
+    assert as_text([again]) == as_text([trial])
+    assert (again.status, again.reason, again.full, again.step) == (RUNNING, "", True, 3)
+    assert not again.add_row(row(3, 0.9)) and again.add_row(row(6, 0.6))
+
+
 # Two finalists of one run id
 
 

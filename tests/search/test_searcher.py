@@ -99,7 +99,7 @@ class Search:
 @pytest.fixture(autouse=True)
 def studies_in_memory(monkeypatch):
     """Studies that are kept as long as the test: `test_study` has the database, which takes its time."""
-    known = {}
+    known: dict[str, optuna.storages.BaseStorage] = {}
 
     class Optuna:
         storages = SimpleNamespace(RDBStorage=lambda url, **_: known.setdefault(url, optuna.storages.InMemoryStorage()))
@@ -135,7 +135,8 @@ def points(search):
 def test_a_small_space_is_searched_once_and_found_exhausted(make, algorithm, concurrency):
     search = make(algorithm=algorithm)
     supply = search.supply()
-    searcher, waiting, at = search.searcher(supply, concurrency), [], 0
+    searcher, at = search.searcher(supply, concurrency), 0
+    waiting: list[str] = []
     while True:
         given = searcher.suggest(f"t{at}")
         if given == Searcher.FINISHED and not waiting:
@@ -546,7 +547,7 @@ def in_turn(search, seeds=(1,)):
         found = search.ledger.runners_up(METRIC, 1 - len(search.ledger.whole()))
         for trial in found:
             search.ledger.revive(trial)
-        search.study.reconcile(search.ledger, search.space.entries)
+            search.study.again(trial, search.ledger, search.space.entries)
         return found
 
     def repeats():

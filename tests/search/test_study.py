@@ -225,6 +225,26 @@ def test_a_reused_result_is_a_complete_one(ledger):
     assert stored(ledger)[0].user_attrs["reason"] == "equal to a/trials/0001_m1s1k1"
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_stopped_trial_that_goes_on_is_a_new_one_of_the_study(ledger, ended):
+    """Killed right after the ledger knew; what the study was told of the stop stays told."""
+    study = open_study(ledger)
+    trial = stopped(ledger, 0.002, 0.9, study=ask(study, 0.002))
+    study.end(trial)
+    ledger.revive(trial)
+    if ended:
+        write_trial_result(ledger.folder / trial.key, tiny_run(train__lr=0.002), (0.9, 0.8))
+        ledger.end(trial, COMPLETED)
+        study.report(trial)  # to a trial that is closed: nobody hears it
+        study.end(trial)
+    for _ in range(2):
+        open_study(ledger).reconcile(reread(ledger), SPACE.entries)
+    point = {"train.lr": 0.002}
+    went_on = ("COMPLETE", 0.9, {3: 0.9, 6: 0.8}, point) if ended else ("RUNNING", None, {}, point)
+    assert said(ledger) == [("PRUNED", 0.9, {3: 0.9}, point), went_on]
+    assert reread(ledger).trials[0].study == 1
+
+
 @pytest.mark.parametrize("reconciled", [True, False])
 def test_a_point_that_was_left_in_the_queue_is_not_handed_out_as_another(ledger, reconciled):
     study = open_study(ledger)
