@@ -1,0 +1,73 @@
+"""Ctrl-C, twice: the first one lets a search wind down, the second one ends it at once.
+
+Ray Tune has a handler of its own, which it leaves in place when it is done: whatever comes after it is deaf. So it gets
+none, and is asked by the other signal that it listens to.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+EXIT_INTERRUPTED = 130
+RAY_LISTENS = signal.SIGUSR1  # the signal that makes Tune end a round in order
+RAY_OWN_HANDLER = "TUNE_DISABLE_SIGINT_HANDLER"
+
+
+class _CtrlC:
+    """The handler; `gently` is whether Ray Tune can be asked to end its round."""
+
+    def __init__(self, last_words: Callable[[], str]) -> None:
+        self.last_words, self.asked = last_words, False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            os.write(sys.stderr.fileno(), f"{self.last_words()}\n".encode())
+            os._exit(EXIT_INTERRUPTED)  # Ray's processes, and ours, end with their parent
+        self.asked = True
+        if not callable(signal.getsignal(RAY_LISTENS)):
+            raise KeyboardInterrupt
+        signal.raise_signal(RAY_LISTENS)
+
+
+@contextmanager
+def twice(last_words: Callable[[], str]) -> Iterator[None]:
+    """Within, the first Ctrl-C is a KeyboardInterrupt or ends a round of Ray Tune; the second one ends the process.
+
+    Args:
+        last_words: the line that is then left on stderr.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, _CtrlC(last_words))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def ray_listens() -> Iterator[None]:
+    """Around a round of Ray Tune: its handler of Ctrl-C stays out, that of the other signal goes with the round."""
+    os.environ[RAY_OWN_HANDLER] = "1" if isinstance(signal.getsignal(signal.SIGINT), _CtrlC) else "0"
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(RAY_LISTENS)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(RAY_LISTENS, before[1])
+            signal.signal(signal.SIGINT, before[0])
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Processes that are started within never hear Ctrl-C, which a terminal sends to all: it is their parent's."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
