@@ -8,13 +8,14 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 import argparse
+import gc
 import importlib
 import shlex
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,22 @@ from ecggen.configfile import apply_overrides, apply_settings, dump_yaml, load_r
 from ecggen.errors import Interrupted, UserError
 from ecggen.leaderboard import FIGURES
 from ecggen.runid import CodeTable, read_codes
-from search import cluster
+from search import cluster, interrupt
 
 HERE = Path(__file__).resolve().parent
 CONFIG = HERE / "configs" / "train" / "v1.yaml"
 SPACES = HERE / "configs" / "spaces"
-EXIT_FAULT, EXIT_INTERRUPTED = 2, 130
+EXIT_FAULT = 2
 SMALL_GRID = 24  # points; a space of no more is tried as a whole
 ALGORITHMS = ("optuna", "grid", "random")
+# What the driver imports first when it looks for records and opens its study.
+SOON = (
+    "ecggen.data.build",
+    "ecggen.data.sources.catalog",
+    "sqlalchemy.orm",
+    "sqlalchemy.dialects.sqlite",
+    "alembic.command",
+)
 EXAMPLES = """examples:
   python run_search.py --space ttt_mode                            search on the built-in simulator
   python run_search.py --space joint --data ptbxl --data-root DIR --trials 32
@@ -217,7 +226,7 @@ def run_new(args: argparse.Namespace, console: Console) -> None:
     for name in order.warm_start:
         search_folder(args.results, name)
     with ray_beside_imports(args.address) as resources:
-        from search.driver import begin, check_order, code_digests, data_name, unfinished_searches
+        from search.driver import begin, check_order, code_digests, data_name, owned, unfinished_searches
 
         for name in unfinished_searches(args.results, order.content):
             console.print(f"unfinished: {name}; carry it on with --resume {name}", highlight=False)
@@ -225,18 +234,35 @@ def run_new(args: argparse.Namespace, console: Console) -> None:
         order = replace(order, data=data_name(order.base), code=code_digests())
         folder = begin(order, args.results)
         announce(order, console)
-        outcome = go(args, how, folder, resources, console)
+        with owned(folder):
+            outcome = go(args, how, folder, resources, console)
     show(outcome, folder, args.results, console)
 
 
 @contextmanager
 def ray_beside_imports(address: str | None) -> Iterator[cluster.Resources]:
     """Ray while something is done. Half of the start is importing, which goes on while Ray starts."""
-    importing = threading.Thread(target=importlib.import_module, args=("search.driver",))
-    importing.start()
-    with cluster.running(address) as resources:
-        importing.join()
+    importing = threading.Thread(target=_import_driver)
+    with ExitStack() as stack:
+        with interrupt.at_once():
+            importing.start()
+            resources = stack.enter_context(cluster.running(address))
+            importing.join()
         yield resources
+
+
+def _import_driver() -> None:
+    """Where this fails, so does the import that is not beside anything, and says why.
+
+    What comes with it stays. Python would look through it for garbage again and again while it is imported, and once
+    more before the process ends, which takes a second and a half.
+    """
+    gc.disable()
+    with suppress(Exception):
+        for name in ("search.driver", *SOON):
+            importlib.import_module(name)
+    gc.freeze()
+    gc.enable()
 
 
 def announce(order: Any, console: Console) -> None:
@@ -266,7 +292,9 @@ def run_again(args: argparse.Namespace, console: Console) -> None:
     if given:
         raise UserError(f"--resume: expected no {given[0]} beside it, got one; a search is carried on as it was begun")
     how = how_of(args)
-    with ray_beside_imports(args.address) as resources:
+    from search.order import owned
+
+    with owned(folder), ray_beside_imports(args.address) as resources:
         from search.driver import carry_on
 
         carry_on(folder, args.extend or 0)
@@ -276,11 +304,10 @@ def run_again(args: argparse.Namespace, console: Console) -> None:
 
 def go(args: argparse.Namespace, how: Any, folder: Path, resources: cluster.Resources, console: Console) -> Any:
     """Run a search in its folder."""
-    from search.driver import Search, owned
+    from search.driver import Search
 
     args.resume = folder.name  # from here on, this is how to go on
-    with owned(folder):
-        return Search(folder, args.results, how, console).run(resources)
+    return Search(folder, args.results, how, console).run(resources)
 
 
 def run_rebuild(args: argparse.Namespace, console: Console) -> None:
@@ -346,7 +373,9 @@ def act(args: argparse.Namespace, console: Console) -> None:
     if args.extend and not args.resume:
         raise UserError("--extend: expected --resume NAME beside it, got none; say which search gets more trials")
     if len(asked) != 1:
-        raise UserError("expected exactly one of --space, --resume, --rebuild, --list; --space ttt_mode is a good start")
+        raise UserError(
+            "expected exactly one of --space, --resume, --rebuild, --list; --space ttt_mode is a good start"
+        )
     if args.list:
         run_list(args, console)
     elif args.rebuild:
@@ -369,6 +398,11 @@ def resume_words(args: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
+def last_words(args: argparse.Namespace, said: str = "") -> str:
+    """What is left on screen after Ctrl-C, in one line."""
+    return (said or "interrupted") + (f"; carry on with: {resume_words(args)}" if args.resume else "")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit code."""
     argv = sys.argv[1:] if argv is None else argv
@@ -376,16 +410,18 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(width=None if sys.stdout is not None and sys.stdout.isatty() else 132, soft_wrap=True)
     cluster.prepare_environment()
     try:
-        act(args, console)
+        with interrupt.twice(lambda: last_words(args)):
+            act(args, console)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_FAULT
     except (Interrupted, KeyboardInterrupt) as stopped:
-        onward = f"; carry on with: {resume_words(args)}" if args.resume else ""
-        print(f"{stopped or 'interrupted'}{onward}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        print(last_words(args, str(stopped)), file=sys.stderr)
+        return interrupt.EXIT_INTERRUPTED
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    gc.freeze()  # as above
+    sys.exit(code)

@@ -276,8 +276,8 @@ def show_trivial(bench: Bench, sizes: Sizes, parts: str) -> None:
     for name, (one, other, wanted) in rows.items():
         print(f"| {name} | {one:.3f} | {'' if other is None else f'{other:.3f}'} | {wanted} |")
     print(
-        f"Keeping the best trial (judging, head, card, figure) alone takes {keeping:.2f} s; in a search Ray ends beside\n"
-        f"it, so that it adds that less Ray's end. Ray alone starts in {start:.2f} s and ends in {end:.2f} s.\n"
+        f"Keeping the best trial (judging, head, card, figure) alone takes {keeping:.2f} s; in a search Ray ends\n"
+        f"meanwhile, so that it adds what it takes longer. Ray alone starts in {start:.2f} s and ends in {end:.2f} s.\n"
         "Plain Optuna keeps no models, tables or settings, and nothing of an interrupted training."
     )
 

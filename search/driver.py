@@ -6,17 +6,16 @@ What is known is on disk at every moment (`ledger`). A search that was left in a
 again: what is whole is not trained twice.
 """
 
+import gc
 import math
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from ecggen.atomic import write_text
@@ -31,8 +30,20 @@ from ecggen.strictyaml import read_yaml
 from ecggen.train import resolve_threads
 from search import cluster
 from search.finals import Outcome, conclude, finalists, repeats
-from search.ledger import RUNNING, WHOLE, Ledger, Trial, equal_runs, is_finalist
-from search.order import DONE, ORDER_FILE, SEARCHES, How, Order, code_digests, read_order, refuse_changes, write_order
+from search.ledger import LATE, RUNNING, WHOLE, Ledger, Trial, equal_runs, is_finalist
+from search.order import (
+    DONE,
+    ORDER_FILE,
+    SEARCHES,
+    How,
+    Order,
+    alike,
+    code_digests,
+    owned,
+    read_order,
+    refuse_changes,
+    write_order,
+)
 from search.screen import Screen
 from search.searcher import InTurn, LedgerSearcher, NewTrials, Places
 from search.shareddata import offer
@@ -121,15 +132,19 @@ class Search:
         share = cluster.plan(resources, self.how.cpus, self.how.gpus, self.how.concurrency)
         try:
             setup = self._setup(resources.nodes > 1)
+            for trial in self.ledger.late():  # now there is more time
+                self.ledger.revive(trial, trial.full)
             study = Study(self.folder, self.order.algorithm, self.order.metric, self.order.base.train.seed)
             study.reconcile(self.ledger, self.space.entries)
-            elsewhere = equal_runs(self.folder.parent, self.folder)
+            elsewhere = equal_runs(alike(self.folder, self.order))
             self._warm(study)
             repeated = self.order.finalists * self.order.seeds
             watcher = Recorder(study, self.summary, self.screen, clock, repeated, share.concurrency)
             self._drain(setup, share, self._supply(study, watcher, clock, elsewhere), watcher, clock)
         finally:
             self.summary.write()
+        # What is left of Tune is freed now: an object of Ray's that is freed while Ray ends takes the process with it.
+        gc.collect()
         ending = threading.Thread(target=cluster.stop)  # takes more than a second, and nobody needs to wait for it
         ending.start()
         try:
@@ -143,8 +158,9 @@ class Search:
         outcome = conclude(self.order, self.ledger, self.results, workers, self.screen.say)
         write_text(self.folder / DONE, f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n")
         forget_rounds(self.folder)
-        for state in self.folder.glob(f"*/*/{TRAINING_FILE}"):  # of trials that nobody will go on from
-            state.unlink()
+        for trial in self.ledger.trials:
+            if trial.status != RUNNING and trial not in self.ledger.late():  # nobody will go on from it
+                (self.folder / trial.key / TRAINING_FILE).unlink(missing_ok=True)
         return outcome
 
     def rebuild(self) -> Outcome:
@@ -180,7 +196,8 @@ class Search:
             """ASHA lets few to the end; the best that it stopped go on, so that there are enough to compare."""
             if first.exhausted:
                 self.screen.say(f"the space has no more than {len(self.ledger.trials)} different settings")
-            found = self.ledger.runners_up(order.metric, order.finalists - len(self.ledger.whole()))
+            whole = finalists(self.ledger, order.metric, order.finalists)
+            found = self.ledger.runners_up(order.metric, order.finalists - len(whole))
             for trial in found:
                 self.screen.say(f"runner-up, goes on to its end: {trial.runid}, stopped at step {trial.step}")
                 self.ledger.revive(trial)
@@ -208,7 +225,7 @@ class Search:
 
         def why(trial: Trial) -> str:
             late = clock.over() if is_finalist(trial) else clock.search_over()
-            return "time budget" if late else f"ASHA, at step {trial.step}"
+            return LATE if late else f"ASHA, at step {trial.step}"
 
         for _ in range(ROUNDS):
             searcher = LedgerSearcher(
@@ -254,18 +271,6 @@ class Search:
                     study.feed(params, value, source, entries)
                     count += 1
             self.screen.say(f"warm start: {count} results of {name} fit this space")
-
-
-@contextmanager
-def owned(folder: Path) -> Iterator[None]:
-    """One process a search. Raises UserError where another one runs it."""
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise UserError(
-            f"{folder.name}: expected a search that nobody runs, another process does; wait for it"
-        ) from None
 
 
 def _fault(raised: BaseException) -> str:

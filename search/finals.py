@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -90,7 +91,10 @@ def candidates(ledger: Ledger, chosen: Sequence[Trial], seeds: int) -> list[Cand
 def judged_sums(ledger: Ledger, trial: Trial) -> dict[str, np.ndarray]:
     """The sums of a trial over the whole validation split; judged now where that was not done."""
     place = ledger.folder / trial.key
-    if not (place / JUDGED_FILE).is_file():
+    try:
+        with np.load(place / JUDGED_FILE, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, BadZipFile):  # none there, or a damaged one
         judge_model(ledger.run_of(trial), load_model(place / MODEL_FILE), place / JUDGED_FILE)
     with np.load(place / JUDGED_FILE, allow_pickle=False) as arrays:
         return dict(arrays)

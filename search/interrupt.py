@@ -18,7 +18,7 @@ RAY_OWN_HANDLER = "TUNE_DISABLE_SIGINT_HANDLER"
 
 
 class _CtrlC:
-    """The handler; `gently` is whether Ray Tune can be asked to end its round."""
+    """The handler. asked: whether the next one ends the process."""
 
     def __init__(self, last_words: Callable[[], str]) -> None:
         self.last_words, self.asked = last_words, False
@@ -48,6 +48,20 @@ def twice(last_words: Callable[[], str]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Within, the first Ctrl-C ends the process: nothing was begun yet.
+
+    And an import that is cut short in one thread can leave Python's lock to another one taken for ever.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if isinstance(handler, _CtrlC):
+        handler.asked = True
+    yield
+    if isinstance(handler, _CtrlC):
+        handler.asked = False
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from ecggen.runid import run_hash
 CONFIG_FILE, TRIAL_FILE, RESULT_FILE, JUDGED_FILE = "config.yaml", "trial.json", "result.json", "judged.npz"
 TRIALS, FINALISTS = "trials", "finalists"
 STATES = RUNNING, COMPLETED, STOPPED, FAILED, REUSED = "running", "completed", "stopped", "failed", "reused"
+LATE = "time budget"  # how the reason of a trial begins that was stopped for want of time
 WHOLE = (COMPLETED, REUSED)  # trained to the end of the budget: only these are ranked
 
 Row = dict[str, float]
@@ -170,10 +171,14 @@ class Ledger:
         stopped = [trial for trial in self.trials if trial.status == STOPPED and trial.curve]
         return sorted(stopped, key=lambda trial: (-trial.step, -_figure(trial, metric)))[: max(0, count)]
 
-    def revive(self, trial: Trial) -> None:
-        """A stopped trial goes on, to its end."""
-        trial.status, trial.reason, trial.full = RUNNING, "", True
+    def revive(self, trial: Trial, full: bool = True) -> None:
+        """A stopped trial goes on: to its end, or with `full` false as far as ASHA lets it."""
+        trial.status, trial.reason, trial.full = RUNNING, "", full
         self.write(trial)
+
+    def late(self) -> list[Trial]:
+        """Trials of the search that were stopped because time was up, not because of what they reached."""
+        return [trial for trial in self.trials if trial.status == STOPPED and trial.reason.startswith(LATE)]
 
     def whole(self) -> list[Trial]:
         """Trials that reached the full budget."""
@@ -231,15 +236,10 @@ def forget_damaged(place: Path) -> None:
         (place / RESULT_FILE).unlink(missing_ok=True)
 
 
-def equal_runs(searches: Path, besides: Path) -> dict[str, Path]:
-    """Hash -> folder of every whole training of the other searches below `searches`; models that are gone are left out.
-
-    Folders that are no searches, or are damaged, are passed over: they are only offered for reuse.
-    """
+def equal_runs(searches: Iterable[Path]) -> dict[str, Path]:
+    """Hash -> folder of every whole training of these searches; what is damaged or lacks a model is left out."""
     found: dict[str, Path] = {}
-    for folder in sorted(searches.iterdir()) if searches.is_dir() else []:
-        if folder == besides or not folder.is_dir():
-            continue
+    for folder in searches:
         for trial in _read_all(folder):
             place = folder / trial.key
             if trial.status in WHOLE and (place / RESULT_FILE).is_file() and (place / "model.safetensors").is_file():

@@ -3,10 +3,14 @@
 import dataclasses
 import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from ecggen import config as package
 from ecggen.atomic import write_text
@@ -17,6 +21,8 @@ from ecggen.strictyaml import read_yaml, to_yaml
 
 ORDER_FILE, SPACE_FILE, DONE = "search.yaml", "space.yaml", "DONE"
 SEARCHES = "searches"
+# Files that only show or find what was trained; they may change under a search.
+SHOWING = ("card.py", "plots.py", "progress.py", "encode.py", "leaderboard.py", "stepfolder.py", "runid.py")
 _KINDS: dict[type, tuple[str, ...]] = {
     int: ("trials", "grace", "reduction", "finalists", "seeds"),
     str: ("name", "space", "space_file", "config", "algorithm", "metric", "data", "began"),
@@ -119,12 +125,25 @@ def read_order(folder: Path) -> Order:
     return order
 
 
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """One process a search. Raises UserError where another one runs it."""
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise UserError(
+            f"{folder.name}: expected a search that nobody runs, another process does; wait for it"
+        ) from None
+
+
 def code_digests() -> dict[str, str]:
-    """Every file of the package that trains and judges -> digest of its text, and torch's version."""
+    """Every file of the package that decides what a training gives -> digest of its text, and torch's version."""
     root = Path(package.__file__).parent
     files = {
         f"ecggen/{file.relative_to(root).as_posix()}": hashlib.sha256(file.read_bytes()).hexdigest()[:12]
         for file in sorted(root.rglob("*.py"))
+        if file.name not in SHOWING
     }
     return {**files, "torch": version("torch")}
 
@@ -152,8 +171,19 @@ def refuse_changes(order: Order, space: dict[str, Any] | None, data: str, code: 
     if changed:
         raise UserError(
             f"--resume {order.name}: expected what the search was begun with, changed: {'; '.join(changed)}; "
-            "bring that back, or begin a new search, which reuses every equal run"
+            "bring that back, or begin a new search"
         )
+
+
+def alike(folder: Path, order: Order) -> list[Path]:
+    """The other searches whose trainings are those of this one where settings are equal: same data, same code."""
+    found = []
+    for other in sorted(path.parent for path in folder.parent.glob(f"*/{ORDER_FILE}")):
+        with suppress(UserError):
+            theirs = read_order(other)
+            if other != folder and theirs.data == order.data and theirs.code == order.code:
+                found.append(other)
+    return found
 
 
 def _different(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

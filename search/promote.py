@@ -5,9 +5,11 @@ made here. That takes a while for each, so several are made side by side, in pro
 """
 
 import math
+import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from ecggen.errors import UserError
 from ecggen.runid import run_hash
 from ecggen.runs import keep_trained
 from ecggen.train import RunResult
+from search.interrupt import held_back
 from search.ledger import CONFIG_FILE, FINALISTS, RESULT_FILE, TRIALS, read_result
 
 Say = Callable[[str], None]
@@ -101,18 +104,40 @@ def promote_all(jobs: Sequence[Job], results: Path, workers: int, say: Say = pri
     Args:
         jobs: trial folder and run id each.
         results: folder of the result folders.
-        workers: processes, each with one torch thread; with one at most, all is done in this process.
+        workers: processes, each with one torch thread; a single job is done in this process, with so many threads.
         say: gets lines for the user.
 
     Returns:
         the result folder of each job, None where it could not be made.
     """
+    if min(workers, len(jobs)) <= 1:  # all cores for one after the other
+        return [_told(_promoted(trial, runid, results, threads=max(workers, 1)), say) for trial, runid in jobs]
     workers = min(workers, len(jobs))
-    if workers <= 1:
-        return [_told(_promoted(trial, runid, results), say) for trial, runid in jobs]
-    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        waiting = [pool.submit(_promoted, trial, runid, results, threads=1) for trial, runid in jobs]
-        return [_told(_outcome(future, trial), say) for future, (trial, _) in zip(waiting, jobs, strict=True)]
+    others = multiprocessing.active_children()
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
+        try:
+            with held_back():
+                waiting = [pool.submit(_promoted, trial, runid, results, threads=1) for trial, runid in jobs]
+            return [_told(_outcome(future, trial), say) for future, (trial, _) in zip(waiting, jobs, strict=True)]
+        except BaseException:  # Ctrl-C; what is half made is made anew when the search is carried on
+            for worker in multiprocessing.active_children():
+                if worker not in others:
+                    worker.kill()
+            raise
+
+
+def _start_worker() -> None:
+    """One thread a worker; one without a parent ends."""
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for ever for work."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _promoted(trial: Path, runid: str, results: Path, threads: int | None = None) -> tuple[Path | None, list[str]]:

@@ -24,6 +24,7 @@ from search.ledger import (
     COMPLETED,
     FAILED,
     JUDGED_FILE,
+    LATE,
     RESULT_FILE,
     REUSED,
     RUNNING,
@@ -325,7 +326,7 @@ class LedgerSearcher(InDriver, Searcher):
         if error:
             self.ledger.end(trial, FAILED, "its worker was lost three times, perhaps for want of memory")
         elif result is None or "failed" not in result:
-            self.ledger.end(trial, STOPPED, "time budget, before its first report")
+            self.ledger.end(trial, STOPPED, f"{LATE}, before its first report")
         elif result["failed"]:
             self.ledger.end(trial, FAILED, result["failed"])
         elif result["complete"]:

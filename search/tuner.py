@@ -17,6 +17,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from ray.tune.stopper import Stopper
 
 from search.cluster import Share
+from search.interrupt import ray_listens
 from search.ledger import FAILED, Ledger, Trial, is_finalist
 from search.searcher import InDriver, LedgerSearcher
 from search.trial import Setup, run_trial
@@ -87,15 +88,6 @@ def asha(budget: int, grace: int, reduction: int, metric: str, known: Iterable[T
     return scheduler
 
 
-def rungs(budget: int, grace: int, reduction: int) -> list[int]:
-    """Steps at which ASHA compares, in order."""
-    steps = []
-    while grace < budget:
-        steps.append(grace)
-        grace *= reduction
-    return steps
-
-
 def run_round(
     searcher: LedgerSearcher,
     scheduler: TrialScheduler | None,
@@ -142,7 +134,8 @@ def run_round(
             verbose=0,
         ),
     )
-    tuner.fit()
+    with ray_listens():
+        tuner.fit()
 
 
 def _short(trial: Any) -> str:

@@ -119,7 +119,7 @@ def test_an_equal_run_of_an_earlier_search_is_reused(ledger, tmp_path):
     (earlier,) = repeats(old, [other], 1, {})
     end_repeat(old, earlier, 0.7)
     chosen = [completed(ledger, lr, 0.2) for lr in (0.001, 0.002)]
-    elsewhere = equal_runs(tmp_path, tmp_path / "now")
+    elsewhere = equal_runs(path for path in sorted(tmp_path.iterdir()) if path.name != "now")
     made = repeats(ledger, chosen, 1, elsewhere)
     assert [ledger.run_of(one).train.lr for one in made] == [0.002]
     taken = ledger.finalists[0]
@@ -132,7 +132,7 @@ def test_an_earlier_run_that_is_damaged_is_trained(ledger, tmp_path):
     old = Ledger(tmp_path / "old")
     (earlier,) = repeats(old, [completed(old, 0.001, 0.1)], 1, {})
     end_repeat(old, earlier, 0.7)
-    elsewhere = equal_runs(tmp_path, tmp_path / "now")
+    elsewhere = equal_runs(path for path in sorted(tmp_path.iterdir()) if path.name != "now")
     (tmp_path / "old" / earlier.key / "result.json").write_text("{")
     (made,) = repeats(ledger, [completed(ledger, 0.001, 0.2)], 1, elsewhere)
     assert made.status == RUNNING and not (ledger.folder / made.key / "result.json").exists()

@@ -14,7 +14,7 @@ import yaml
 import ecggen
 from ecggen.configfile import apply_settings
 from ecggen.strictyaml import read_yaml
-from search.order import code_digests, read_order, refuse_changes, write_order
+from search.order import SHOWING, alike, code_digests, read_order, refuse_changes, write_order
 from tests.fake_search import BASE, REPO, order_of
 from tests.user_fault import fault_of
 
@@ -68,7 +68,7 @@ def test_the_code_that_counts_is_the_package_and_torch():
     code = code_digests()
     root = Path(ecggen.__file__).parent
     assert {"ecggen/train.py", "ecggen/models/ttt.py", "ecggen/data/simulator.py", "torch"} <= set(code)
-    assert len(code) == 1 + len(list(root.rglob("*.py")))
+    assert len(code) == 1 + len([file for file in root.rglob("*.py") if file.name not in SHOWING])
     assert code == code_digests()
 
 
@@ -194,3 +194,16 @@ def test_an_order_of_a_newer_version_is_read(tmp_path):
     with (tmp_path / "search.yaml").open("a") as file:
         file.write("colour: blue\n")
     assert read_order(tmp_path) == order
+
+
+def test_only_searches_of_the_same_data_and_code_are_alike(tmp_path):
+    kept = {"a": {}, "b": {"data": "other"}, "c": {"code": {"torch": "1"}}, "now": {}}
+    for name, changes in kept.items():
+        write_order(tmp_path / name, order_of(name=name, **changes))
+    (tmp_path / "none").mkdir()
+    assert alike(tmp_path / "now", order_of(name="now")) == [tmp_path / "a"]
+
+
+def test_files_that_only_show_may_change_under_a_search():
+    names = code_digests()
+    assert "ecggen/train.py" in names and "ecggen/models/ttt.py" in names and "ecggen/plots.py" not in names

@@ -68,7 +68,7 @@ class Search:
 
     def supply(self):
         grid = self.space.grid(BASE, TABLE) if self.order.algorithm == "grid" else None
-        places = Places(V1, self.results, equal_runs(self.folder.parent, self.folder))
+        places = Places(V1, self.results, equal_runs(sorted(set(self.folder.parent.iterdir()) - {self.folder})))
         return NewTrials(self.ledger, self.study, self.space, self.order, places, grid, self.watcher)
 
     def searcher(self, supply, concurrency=2):
