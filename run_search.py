@@ -226,7 +226,8 @@ def run_new(args: argparse.Namespace, console: Console) -> None:
     for name in order.warm_start:
         search_folder(args.results, name)
     with ray_beside_imports(args.address) as resources:
-        from search.driver import begin, check_order, code_digests, data_name, owned, unfinished_searches
+        from search.folders import begin, check_order, data_name, unfinished_searches
+        from search.order import code_digests, owned
 
         for name in unfinished_searches(args.results, order.content):
             console.print(f"unfinished: {name}; carry it on with --resume {name}", highlight=False)
@@ -259,7 +260,7 @@ def _import_driver() -> None:
     """
     gc.disable()
     with suppress(Exception):
-        for name in ("search.driver", *SOON):
+        for name in ("search.driver", "search.folders", *SOON):
             importlib.import_module(name)
     gc.freeze()
     gc.enable()
@@ -295,7 +296,7 @@ def run_again(args: argparse.Namespace, console: Console) -> None:
     from search.order import owned
 
     with owned(folder), ray_beside_imports(args.address) as resources:
-        from search.driver import carry_on
+        from search.folders import carry_on
 
         carry_on(folder, args.extend or 0)
         outcome = go(args, how, folder, resources, console)
@@ -312,7 +313,8 @@ def go(args: argparse.Namespace, how: Any, folder: Path, resources: cluster.Reso
 
 def run_rebuild(args: argparse.Namespace, console: Console) -> None:
     """Make everything that follows from the trials anew."""
-    from search.driver import Search, owned
+    from search.driver import Search
+    from search.order import owned
 
     folder = search_folder(args.results, args.rebuild)
     with owned(folder):
@@ -336,7 +338,7 @@ def show(outcome: Any, folder: Path, results: Path, console: Console) -> None:
 
 def run_list(args: argparse.Namespace, console: Console) -> None:
     """Spaces and searches."""
-    from search.driver import listed
+    from search.folders import listed
     from search.space import space_names
 
     table = Table("space", "what it asks", title="Spaces (configs/spaces)", title_justify="left")

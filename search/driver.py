@@ -12,45 +12,32 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from ecggen.atomic import write_text
 from ecggen.checkpoint import TRAINING_FILE
-from ecggen.config import RunConfig
-from ecggen.data.cache import find_or_build
-from ecggen.data.pipeline import ECGDataset
 from ecggen.errors import Interrupted, UserError
 from ecggen.runid import read_codes
-from ecggen.runs import check_data
-from ecggen.strictyaml import read_yaml
 from ecggen.train import resolve_threads
 from search import cluster
 from search.finals import Outcome, conclude, finalists, repeats
 from search.ledger import LATE, RUNNING, WHOLE, Ledger, Trial, equal_runs, is_finalist
 from search.order import (
     DONE,
-    ORDER_FILE,
-    SEARCHES,
     How,
-    Order,
     alike,
-    code_digests,
-    owned,
     read_order,
-    refuse_changes,
-    write_order,
 )
 from search.screen import Screen
-from search.searcher import InTurn, LedgerSearcher, NewTrials, Places
+from search.searcher import LedgerSearcher
 from search.shareddata import offer
 from search.space import Space, parse_space
 from search.storage import Storage
 from search.study import Study
 from search.summary import Summary
+from search.supply import InTurn, NewTrials, Places
 from search.trial import Setup
 from search.tuner import STATE, asha, forget_rounds, run_round
 
@@ -282,74 +269,3 @@ def _fault(raised: BaseException) -> str:
         raised, at = at, at.__cause__
     lines = str(raised).strip().splitlines() or [""]
     return f"{type(raised).__name__}: {lines[-1][:200]}"
-
-
-def begin(order: Order, results: Path) -> Path:
-    """The folder of a new search, with its order in it. Raises UserError where the name is taken."""
-    folder = results / SEARCHES / order.name
-    if (folder / ORDER_FILE).exists():
-        raise UserError(
-            f"--name {order.name}: expected a free name, there is such a search; --resume it or choose another"
-        )
-    write_order(folder, order)
-    return folder
-
-
-def carry_on(folder: Path, extend: int) -> None:
-    """Check that a search may be carried on, and add trials to what was asked. Raises UserError."""
-    order = read_order(folder)
-    space = Path(order.space_file)
-    now = read_yaml(space) if space.is_file() else None
-    refuse_changes(order, now, data_name(order.base), code_digests())
-    if extend:
-        write_order(folder, replace(order, trials=max(order.trials, len(Ledger(folder).trials)) + extend))
-
-
-def data_name(run: RunConfig) -> str:
-    """What identifies the data of a run: source files, settings, the code that reads them."""
-    return find_or_build(run.data, run.model.signal).name
-
-
-def check_order(order: Order) -> None:
-    """All that can fail for want of records fails before a search begins. Raises UserError."""
-    check_data(order.base)
-    if len(ECGDataset(order.base, "val")) == 0:
-        raise UserError(
-            f"split val: expected records, since {order.metric} is measured on them, got none; set data.val_folds"
-        )
-
-
-def unfinished_searches(results: Path, content: dict[str, Any]) -> list[str]:
-    """Names of the searches of the same space that were left before their end."""
-    names = []
-    for folder in sorted((results / SEARCHES).glob("*")):
-        try:
-            if not (folder / DONE).exists() and read_order(folder).content == content:
-                names.append(folder.name)
-        except UserError:
-            continue
-    return names
-
-
-def listed(results: Path) -> list[tuple[str, str, str, str]]:
-    """Name, state, source and progress of every search, oldest first."""
-    rows = []
-    for path in sorted((results / SEARCHES).glob(f"*/{ORDER_FILE}"), key=lambda path: path.stat().st_mtime):
-        folder = path.parent
-        try:
-            order, trials = read_order(folder), Ledger(folder).trials
-        except UserError as fault:
-            rows.append((folder.name, str(fault), "", ""))
-            continue
-        over = sum(trial.status != RUNNING for trial in trials)
-        state = "finished" if (folder / DONE).exists() else "running" if _is_owned(folder) else "unfinished"
-        rows.append((folder.name, state, order.base.data.source, f"{over} of {order.trials}"))
-    return rows
-
-
-def _is_owned(folder: Path) -> bool:
-    try:
-        with owned(folder):
-            return False
-    except UserError:
-        return True

@@ -22,7 +22,7 @@ from search.compare import Candidate, rank
 from search.ledger import JUDGED_FILE, RUNNING, STOPPED, WHOLE, Ledger, Trial, ranked
 from search.order import Order
 from search.promote import promote_all
-from search.searcher import reuse
+from search.supply import reuse
 from search.trial import judge_model
 
 Say = Callable[[str], None]

@@ -48,8 +48,6 @@ class Live:
             self.process = subprocess.Popen(
                 command, cwd=folder, env={**os.environ, **environment}, stdout=out, stderr=err, start_new_session=True
             )
-        self.began = time.monotonic()
-        print("BEGAN", time.monotonic(), words)
 
     @property
     def out(self):
@@ -62,7 +60,7 @@ class Live:
         return "".join(line for line in lines if not line.startswith("preprocessing"))
 
     def until(self, happened):
-        """Wait for something; its value."""
+        """Wait for something; its value. An end before it is a fault."""
         end = time.monotonic() + PATIENCE
         while not (value := happened()):
             assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.out}\n{self.err}"
@@ -78,10 +76,13 @@ class Live:
             self.kill()
 
     def kill(self):
-        print("END", time.monotonic() - self.began)
         """SIGKILL for the driver alone: Ray's processes and the workers have to notice by themselves."""
         self.process.kill()
         self.process.wait()
+
+    def __del__(self):
+        if self.process.poll() is None:  # the test failed
+            self.kill()
 
     def interrupt(self):
         """Ctrl-C in its terminal."""

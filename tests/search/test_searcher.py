@@ -12,9 +12,10 @@ from ray.tune.search import Searcher
 from ecggen.configfile import from_dict
 from ecggen.runid import read_codes, run_hash
 from search.ledger import COMPLETED, FAILED, REUSED, RUNNING, STOPPED, Ledger, equal_runs
-from search.searcher import WAIT, InTurn, LedgerSearcher, NewTrials, Places, reuse
+from search.searcher import LedgerSearcher
 from search.storage import Storage
 from search.study import Study
+from search.supply import WAIT, InTurn, NewTrials, Places, reuse
 from search.trial import message
 from tests.fake_search import (
     BASE,

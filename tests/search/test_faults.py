@@ -1,0 +1,276 @@
+"""One trial's fault is that trial's alone, time is kept, and Ray's own ends are survived; the faults are real ones."""
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from ray import tune
+from rich.console import Console
+
+from search import driver
+from search.cluster import Resources
+from search.ledger import Ledger
+from search.order import How
+from search.searcher import Searcher
+from search.trial import run_trial
+from tests.fake_search import order_of
+from tests.live_search import Live, check_study, check_whole, of_kind, rows, session, tiny_words
+from tests.user_fault import fault_of
+
+# Loaded by every Python below a search: some learning rates hang, some are slow, as broken hardware would be.
+SABOTAGE = """
+import importlib.abc, importlib.util, sys, time
+
+class Sabotage(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name != "ecggen.train":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+        def exec_module(module):
+            load(module)
+            step = module.Trainer.train_step
+            def train_step(trainer):
+                time.sleep({0.003: 3600, 0.004: 0.5}.get(trainer.cfg.lr, 0))
+                return step(trainer)
+            module.Trainer.train_step = train_step
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Sabotage())
+"""
+HUNG, SLOW, EXPLODES = "0.003", "0.004", "10.0"
+SPACE = """
+about: learning rates
+search: {{trials: 8, steps: 45, finalists: 1, seeds: 1}}
+space: {{train.lr: {{choice: [{rates}]}}}}
+"""
+
+
+def begin(base, rates, *words, **environment):
+    """A search over learning rates that never stops a trial early."""
+    (base / "sitecustomize.py").write_text(SABOTAGE)
+    (base / "mine.yaml").write_text(SPACE.format(rates=", ".join(rates)))
+    which = ("--space", base / "mine.yaml", "--algorithm", "grid", "--trials", len(rates), "--no-asha")
+    where = ("--results", "out", "--name", "one", "--set", "train.clip=1000000000")
+    return Live(base, *which, *where, *tiny_words(), *words, PYTHONPATH=str(base), **environment)
+
+
+def of(base):
+    return base / "out" / "searches" / "one"
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory):
+    """A search with a trial that explodes, one that hangs, one that is too slow, and three sound ones."""
+    base = tmp_path_factory.mktemp("faulty")
+    live = begin(base, [EXPLODES, HUNG, SLOW, "0.001", "0.002", "0.005"], "--trial-time-limit", 5)
+    assert live.end() == 0, live.err
+    return base, live, {row["train.lr"]: row for row in of_kind(of(base), "trial")}
+
+
+def test_a_loss_that_is_not_finite_fails_its_trial_alone(faulty):
+    failed = faulty[2][EXPLODES]
+    assert failed["status"] == "failed"
+    assert re.match(r"loss: expected a finite number, got nan at step \d+; lower train.lr", failed["reason"])
+
+
+@pytest.mark.parametrize("rate", [HUNG, SLOW])
+def test_a_trial_that_is_hung_or_slow_is_ended_by_its_limit_and_not_tried_again(faulty, rate):
+    base, live, table = faulty
+    ended = table[rate]
+    assert (ended["status"], ended["reason"]) == ("failed", "time limit of 5 s passed, stopped after 5 s")
+    starts = [line for line in live.out.splitlines() if f"trial {ended['number']}/6" in line]
+    assert len(starts) == 1 and "failed" in starts[0]
+    assert not (of(base) / ended["folder"] / "training.pt").exists()
+
+
+def test_the_other_trials_of_a_faulty_search_are_whole(faulty):
+    base, live, table = faulty
+    assert [table[rate]["status"] for rate in ("0.001", "0.002", "0.005")] == ["completed"] * 3
+    check_whole(of(base), base / "out")
+    assert live.err == "" and "Traceback" not in live.out
+
+
+@pytest.mark.slow  # 30 s
+def test_a_time_budget_ends_a_search_with_what_there_is(tmp_path):
+    live = begin(tmp_path, [f"0.00{number}" for number in range(100, 200)], "--time-budget", 15)
+    live.until((of(tmp_path) / "search.yaml").exists)
+    began = time.monotonic()
+    assert live.end() == 0, live.err
+    assert 12 < time.monotonic() - began < 25
+    table = of_kind(of(tmp_path), "trial")
+    assert {row["status"] for row in table} <= {"completed", "stopped"} and len(table) < 100
+    assert all(row["reason"].startswith("time budget") for row in table if row["status"] == "stopped")
+    board = rows(of(tmp_path) / "leaderboard.csv")
+    assert len(board) == 1 and board[0]["n"] == "1"
+    finalist = of_kind(of(tmp_path), "finalist")
+    assert [row["status"] for row in finalist] == ["completed"]  # time was kept for it
+    check_study(of(tmp_path))
+    assert live.err == ""
+
+
+@pytest.mark.slow  # 15 s
+def test_a_time_budget_that_is_too_short_is_one_line(tmp_path):
+    live = begin(tmp_path, ["0.001", "0.002"], "--steps", 100000, "--time-budget", 5)
+    live.until((of(tmp_path) / "search.yaml").exists)
+    began = time.monotonic()
+    assert live.end() == 2
+    assert time.monotonic() - began < 15
+    assert live.err.startswith("error: out/searches/one: expected a trial that reached its budget, got none; see ")
+    assert live.err.count("\n") == 1
+    assert {row["status"] for row in of_kind(of(tmp_path), "trial")} == {"stopped"}
+    check_study(of(tmp_path))
+
+
+@pytest.mark.slow  # 20 s
+def test_a_hung_trial_does_not_outlast_the_time_budget(tmp_path):
+    live = begin(tmp_path, [HUNG, "0.001", "0.002"], "--time-budget", 10)
+    live.until((of(tmp_path) / "search.yaml").exists)
+    began = time.monotonic()
+    assert live.end() == 0, live.err
+    assert time.monotonic() - began < 20
+    status = {row["train.lr"]: row["status"] for row in of_kind(of(tmp_path), "trial")}
+    assert status == {HUNG: "stopped", "0.001": "completed", "0.002": "completed"}
+    assert len(rows(of(tmp_path) / "leaderboard.csv")) == 1
+    check_study(of(tmp_path))
+    assert live.err == ""
+
+
+@pytest.mark.slow  # 20 s
+def test_a_worker_that_is_frozen_does_not_outlast_the_time_budget(tmp_path):
+    """As one on a node that hangs: nothing in it, its own clock included, can do anything."""
+    live = begin(tmp_path, ["0.001", "0.002", "0.005"], "--steps", 300, "--time-budget", 15, "--trial-time-limit", 60)
+    live.until(lambda: list(of(tmp_path).glob("trials/*/training.pt")))
+    began = time.monotonic()
+    os.kill(live.workers()[0], signal.SIGSTOP)
+    assert live.end() == 0, live.err
+    assert time.monotonic() - began < 25
+    assert len(rows(of(tmp_path) / "leaderboard.csv")) == 1
+    check_study(of(tmp_path))
+    assert live.err == ""
+
+
+# Ray ends a whole round by raising when its memory monitor kills a trial. Here it is made to.
+
+
+class Rounds:
+    """In the place of `run_round`: trains in this process, and raises so many times with a trial under way."""
+
+    def __init__(self, faults, monkeypatch):
+        self.faults, self.count, self.patch = faults, 0, monkeypatch
+
+    def __call__(self, searcher, scheduler, setup, share, search_over, root, name):
+        self.count += 1
+        trials = 0
+        while (config := searcher.suggest(f"{name}-{trials}")) != Searcher.FINISHED:
+            if self.count <= self.faults and trials == 1:
+                raise tune.TuneError("Trials did not complete\nTask was killed due to the node running low on memory")
+            reports = []
+            self.patch.setattr(tune, "report", reports.append)
+            run_trial(config, setup)
+            for report in reports[:-1]:
+                searcher.on_trial_result(f"{name}-{trials}", report)
+            searcher.on_trial_complete(f"{name}-{trials}", reports[-1])
+            trials += 1
+
+
+def search_with_rounds(folder, faults, monkeypatch):
+    """A search of four settings in this process; its rounds and itself."""
+    rounds = Rounds(faults, monkeypatch)
+    monkeypatch.setattr(driver, "run_round", rounds)
+    order = order_of(asha=False, algorithm="grid", finalists=1, seeds=1)
+    place = driver.begin(order, folder)
+    search = driver.Search(place, folder, How(concurrency=1), Console(file=(folder / "said").open("w"), width=200))
+    return rounds, search
+
+
+def test_a_round_that_ray_ends_is_followed_by_another(tmp_path, monkeypatch):
+    rounds, search = search_with_rounds(tmp_path, 2, monkeypatch)
+    outcome = search.run(Resources(1, 0, 1, local=True))
+    search.console.file.close()
+    assert rounds.count == 3 and len(outcome.standings) == 1
+    ledger = Ledger(search.folder)
+    assert [trial.status for trial in ledger] == ["completed"] * 5
+    assert [trial.number for trial in ledger.trials] == [1, 2, 3, 4]  # what was under way went on, and was not doubled
+    check_whole(search.folder, tmp_path)
+    line = "Ray ended this round (TuneError: Task was killed due to the node running low on memory); the search goes on"
+    assert (tmp_path / "said").read_text().count(line) == 2
+
+
+def test_a_ray_that_ends_every_round_is_given_up(tmp_path, monkeypatch):
+    rounds, search = search_with_rounds(tmp_path, 99, monkeypatch)
+    message = fault_of(search.run, Resources(1, 0, 1, local=True))
+    search.console.file.close()
+    assert rounds.count == driver.ROUNDS
+    assert "expected Ray to go on, it ended 4 rounds" in message and "resume later" in message
+    assert [trial.status for trial in Ledger(search.folder).trials] == ["completed"] * 4
+
+
+# A cluster of two nodes on this machine.
+
+
+def ray_node(environment, *words):
+    """`ray start` of one node, once it is there."""
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus=1", *words]
+    node = subprocess.Popen(
+        [*command, "--object-store-memory=100000000"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert any(b"Ray runtime started" in line for line in node.stdout)
+    return node
+
+
+def lose(node):
+    """The power of a node fails."""
+    for pid, _ in session(node.pid):
+        os.kill(pid, signal.SIGKILL)
+    node.communicate()
+
+
+@pytest.fixture
+def two_nodes():
+    """Environment to join by, address, and the processes of head and second node."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # Ray's sockets want a short path
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment = {**os.environ, **token, "HOME": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    head_words = ("--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false")
+    nodes = [ray_node(environment, *head_words, f"--temp-dir={folder}/head")]
+    try:
+        nodes.append(ray_node(environment, f"--address=127.0.0.1:{port}", "--node-ip-address=127.0.0.2"))
+        yield token, f"127.0.0.1:{port}", *nodes
+    finally:
+        for node in nodes:
+            lose(node)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.slow  # 60 s
+def test_a_search_outlives_a_node_of_its_cluster(two_nodes, tmp_path):
+    token, address, _, second = two_nodes
+    words = ("--address", address, "--concurrency", 2, "--steps", 90)
+    live = begin(tmp_path, ["0.001", "0.002", "0.005"], *words, **token)
+    assert live.end() == 2
+    assert re.fullmatch(r"error: --storage: expected a folder that all nodes share, .*\n", live.err)
+    live = Live(tmp_path, "--resume", "one", "--results", "out", *words[:4], "--storage", tmp_path / "shared", **token)
+    live.until(lambda: len(list(tmp_path.glob("shared/one/trials/*/training.pt"))) == 2)
+    lose(second)
+    assert live.end() == 0, live.err
+    assert live.err == ""
+    assert [row["status"] for row in of_kind(of(tmp_path), "trial")] == ["completed"] * 3
+    check_whole(of(tmp_path), tmp_path / "out")
