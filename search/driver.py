@@ -228,7 +228,9 @@ class Search:
                 fault = _fault(raised)
                 self.screen.say(f"Ray ended this round ({fault}); the search goes on")
                 continue
-            if searcher.drained and not searcher.live:
+            if clock.over():
+                searcher.leave()
+            if clock.over() or (searcher.drained and not searcher.live):
                 return
             raise Interrupted(f"interrupted, {self._standing()}")
         raise UserError(f"search {order.name}: expected Ray to go on, it ended {ROUNDS} rounds ({fault}); resume later")

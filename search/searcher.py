@@ -114,7 +114,7 @@ class LedgerSearcher(InDriver, Searcher):
         if error:
             self.ledger.end(trial, FAILED, "its worker was lost three times, perhaps for want of memory")
         elif result is None or "failed" not in result:
-            self.ledger.end(trial, STOPPED, f"{LATE}, before its first report")
+            self.ledger.end(trial, STOPPED, LATE if trial.curve else f"{LATE}, before its first report")
         elif result["failed"]:
             self.ledger.end(trial, FAILED, result["failed"])
         elif result["complete"]:
@@ -125,6 +125,11 @@ class LedgerSearcher(InDriver, Searcher):
         if trial.status == FAILED:  # nobody will go on from it
             (self.ledger.folder / trial.key / TRAINING_FILE).unlink(missing_ok=True)
         self.watcher.ended(trial)
+
+    def leave(self) -> None:
+        """Time is up: the end of the trials that Ray let fall, which it does without a word."""
+        for trial_id in tuple(self.live):
+            self.on_trial_complete(trial_id)
 
     def _whole(self, trial: Trial) -> None:
         try:

@@ -148,7 +148,8 @@ class Study:
         states = {trial.number: trial.state for trial in self._trials()}
         for trial in ledger.trials:
             state = None if trial.study is None else states.get(trial.study)
-            if state == TrialState.RUNNING:
+            if trial.study is not None and state == TrialState.RUNNING:
+                self.name(trial.study, trial)  # perhaps it was killed before that
                 self.end(trial)
             elif state != self._state_of(trial):  # lost, or a stopped trial that went on: what is told stays told
                 trial.study = self._add(trial, entries)

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 import run_search as entry
 from ecggen.checkpoint import load_training
 from search.cluster import Resources
+from search.folders import data_name
 from search.ledger import Ledger, read_result
 from search.order import read_order, write_order
 from tests.conftest import REPO
@@ -202,8 +203,6 @@ def test_a_changed_space_is_refused_and_its_entry_is_named(undisturbed, tmp_path
 
 def test_changed_recordings_are_refused(undisturbed, tmp_path, monkeypatch, capsys):
     copy(undisturbed[0], tmp_path)
-    from search.folders import data_name
-
     (tmp_path / "mine.yaml").write_text(GRID)
     root = write_arrays(tmp_path / "recordings", hearts(6))
     words = ["--space", str(tmp_path / "mine.yaml"), "--data", "arrays", "--data-root", str(root), "--config"]

@@ -16,7 +16,7 @@ import pytest
 from ray import tune
 from rich.console import Console
 
-from search import driver
+from search import driver, folders
 from search.cluster import Resources
 from search.ledger import Ledger
 from search.order import How
@@ -62,7 +62,7 @@ def begin(base, rates, *words, **environment):
     (base / "sitecustomize.py").write_text(SABOTAGE)
     (base / "mine.yaml").write_text(SPACE.format(rates=", ".join(rates)))
     which = ("--space", base / "mine.yaml", "--algorithm", "grid", "--trials", len(rates), "--no-asha")
-    where = ("--results", "out", "--name", "one", "--set", "train.clip=1000000000")
+    where = ("--results", "out", "--name", "one", "--set", "train.clip=1000000000", "--set", "train.weight_decay=10")
     return Live(base, *which, *where, *tiny_words(), *words, PYTHONPATH=str(base), **environment)
 
 
@@ -190,7 +190,7 @@ def search_with_rounds(folder, faults, monkeypatch):
     rounds = Rounds(faults, monkeypatch)
     monkeypatch.setattr(driver, "run_round", rounds)
     order = order_of(asha=False, algorithm="grid", finalists=1, seeds=1)
-    place = driver.begin(order, folder)
+    place = folders.begin(order, folder)
     search = driver.Search(place, folder, How(concurrency=1), Console(file=(folder / "said").open("w"), width=200))
     return rounds, search
 
@@ -256,7 +256,8 @@ def two_nodes():
         yield token, f"127.0.0.1:{port}", *nodes
     finally:
         for node in nodes:
-            lose(node)
+            if node.poll() is None:
+                lose(node)
         shutil.rmtree(folder, ignore_errors=True)
 
 
