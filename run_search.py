@@ -13,7 +13,6 @@ import importlib
 import shlex
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -24,18 +23,17 @@ from rich.console import Console
 from rich.table import Table
 
 from ecggen import __version__
-from ecggen.config import SOURCES, RunConfig
-from ecggen.configfile import apply_overrides, apply_settings, dump_yaml, load_run_config
+from ecggen.config import SOURCES
+from ecggen.configfile import did_you_mean, dump_yaml
 from ecggen.errors import Interrupted, UserError
 from ecggen.leaderboard import FIGURES
 from ecggen.runid import CodeTable, read_codes
 from search import cluster, interrupt
+from search.asking import SPACES, check_name, check_places, check_share, how_of, new_order
+from search.order import ORDER_FILE, SEARCHES, code_digests, owned, read_order
+from search.space import load_space, space_names
 
-HERE = Path(__file__).resolve().parent
-CONFIG = HERE / "configs" / "train" / "v1.yaml"
-SPACES = HERE / "configs" / "spaces"
 EXIT_FAULT = 2
-SMALL_GRID = 24  # points; a space of no more is tried as a whole
 ALGORITHMS = ("optuna", "grid", "random")
 # What the driver imports first when it looks for records and opens its study.
 SOON = (
@@ -52,12 +50,15 @@ EXAMPLES = """examples:
   python run_search.py --resume ttt_mode-20260501-120000 --extend 8
   python run_search.py --list                                      spaces there are, searches there were
 """
-SHORTCUTS = {"data": "data.source", "data_root": "data.root", "seed": "train.seed"}
 # What a search is: decided when it begins, and not to be given again when it is carried on.
 ASKED = (
     "space", "data", "data_root", "trials", "steps", "seed", "threads", "name", "config", "set", "algorithm", "metric",
     "no_asha", "grace_steps", "reduction_factor", "finalists", "seeds", "warm_start",
 )  # fmt: skip
+
+
+STEPS = "budget of a trial; without it that of --set train.steps, else the space's, else the config's"
+GRACE = "steps before ASHA's first look (default: the budget over the squared reduction factor, a twentieth at least)"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,21 +74,23 @@ def parser() -> argparse.ArgumentParser:
         "--rebuild", metavar="NAME", help="make tables, leaderboard and promoted folders anew from trials"
     )
     what.add_argument("--list", action="store_true", help="spaces and searches")
-    what.add_argument("--dry-run", action="store_true", help="print the planned trials and their cost, do nothing")
+    what.add_argument("--dry-run", action="store_true", help="print what --space or --resume would do, do nothing")
     run = p.add_argument_group("what every trial starts from")
     run.add_argument("--config", type=Path, help="settings and run-id table (default: configs/train/v1.yaml)")
     run.add_argument("--data", choices=SOURCES, help="source of recordings (default: the config's, the simulator)")
     run.add_argument("--data-root", help="folder of the recordings")
-    run.add_argument("--steps", "--max-steps", type=_positive, help="budget of a trial (default: the space's)")
+    run.add_argument("--steps", "--max-steps", type=_positive, help=STEPS)
     run.add_argument("--seed", type=int, help="of the trials and of the sampler; finalists get the seeds after it")
-    run.add_argument("--threads", type=_positive, help="torch threads a trial (default: its whole cpus)")
+    run.add_argument(
+        "--threads", type=_positive, help="torch threads a trial (default: --set train.threads, else its whole cpus)"
+    )
     run.add_argument("--set", action="append", default=[], metavar="a.b=c", help="any setting by its dotted path")
     how = p.add_argument_group("how to search")
     how.add_argument("--trials", type=_positive, help="default: all points of a small grid, else the space's number")
     how.add_argument("--algorithm", choices=ALGORITHMS, help="default: grid for a small one, else optuna (TPE)")
     how.add_argument("--metric", choices=FIGURES, help="to be maximised (default: val_hidden_r)")
     how.add_argument("--no-asha", action="store_true", help="train every trial to its end")
-    how.add_argument("--grace-steps", type=_positive, help="steps before ASHA's first look (default: a ninth)")
+    how.add_argument("--grace-steps", type=_positive, help=GRACE)
     how.add_argument("--reduction-factor", type=_positive, help="one trial in so many goes on at a rung (default: 3)")
     how.add_argument(
         "--warm-start", nargs="+", default=[], metavar="NAME", help="searches whose results the sampler gets"
@@ -97,9 +100,9 @@ def parser() -> argparse.ArgumentParser:
     where = p.add_argument_group("where, and how long")
     where.add_argument("--name", help="of the search's folder (default: <space>-<time>)")
     where.add_argument("--results", type=Path, default=Path("results"), help="result folders (default: results)")
-    where.add_argument("--cpus-per-trial", type=float, help="default: 1")
+    where.add_argument("--cpus-per-trial", type=_share, help="default: 1")
     where.add_argument(
-        "--gpus-per-trial", type=float, help="fractions share a GPU (default: a share, if there are any)"
+        "--gpus-per-trial", type=_share, help="fractions share a GPU (default: a share, if there are any)"
     )
     where.add_argument("--concurrency", type=_positive, help="trials at a time (default: as many as fit)")
     where.add_argument("--address", help="of a Ray cluster, such as auto or host:6379 (default: this machine)")
@@ -108,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--time-budget", type=float, metavar="SECONDS", help="ends the search with what there is by then"
     )
-    where.add_argument("--quiet", action="store_true", help="the final table only")
+    where.add_argument("--quiet", action="store_true", help="the end only: table, verdict, next command")
     where.add_argument("--version", action="version", version=f"ecggen {__version__}")
     return p
 
@@ -127,76 +130,15 @@ def _count(text: str) -> int:
     return value
 
 
-def base_run(args: argparse.Namespace, config: Path) -> RunConfig:
-    """What every trial starts from, before the space's own budget."""
-    run = load_run_config(config)
-    given = {path: getattr(args, name) for name, path in SHORTCUTS.items() if getattr(args, name) is not None}
-    run = apply_overrides(apply_settings(run, given), args.set)
-    places = {"data.root": run.data.root, "data.cache": run.data.cache}  # workers have folders of their own
-    return apply_settings(run, {path: str(Path(p).expanduser().resolve()) for path, p in places.items() if p})
-
-
-def new_order(args: argparse.Namespace) -> Any:
-    """The order that the command line gives. Raises UserError."""
-    from search.order import Order
-    from search.space import load_space
-
-    config = (args.config or CONFIG).resolve()
-    table = read_codes(config, args.results)
-    base = base_run(args, config)
-    space = load_space(args.space, table, base, SPACES)
-    reduction = args.reduction_factor or 3
-    if reduction < 2:
-        raise UserError(f"--reduction-factor: expected 2 or more, got {reduction}; 3 lets one trial in three go on")
-    base, grace = _with_budget(base, args, space.defaults.steps_for(base.data.source), reduction)
-    size = space.grid_size(base, table)
-    small = size is not None and size <= SMALL_GRID
-    algorithm = args.algorithm or ("grid" if small else "optuna")
-    trials = args.trials or (size if algorithm == "grid" and size is not None else space.defaults.trials)
-    return Order(
-        name=args.name or f"{space.name}-{time.strftime('%Y%m%d-%H%M%S')}",
-        space=space.name,
-        space_file=str(space_path(args.space)),
-        content=dict(space.content),
-        base=base,
-        config=str(config),
-        trials=trials,
-        algorithm=algorithm,
-        metric=args.metric or FIGURES[0],
-        asha=not args.no_asha,
-        grace=grace,
-        reduction=reduction,
-        finalists=space.defaults.finalists if args.finalists is None else args.finalists,
-        seeds=space.defaults.seeds if args.seeds is None else args.seeds,
-        warm_start=tuple(args.warm_start),
-    )
-
-
-def space_path(name: str) -> Path:
-    """The file of a space: one of ours by its name, or one of the user's."""
-    return Path(name).resolve() if "/" in name or name.endswith((".yaml", ".yml")) else SPACES / f"{name}.yaml"
-
-
-def _with_budget(
-    base: RunConfig, args: argparse.Namespace, default: int | None, reduction: int
-) -> tuple[RunConfig, int]:
-    """The run with the search's budget, threads, and a validation at every rung of ASHA; and ASHA's grace."""
-    named = {word.split("=", 1)[0] for word in args.set}
-    steps = args.steps or (base.train.steps if "train.steps" in named or default is None else default)
-    grace = args.grace_steps or -(-steps // reduction**2)
-    if grace > steps:
-        raise UserError(f"--grace-steps: expected at most the {steps} steps of a trial, got {grace}; lower it")
-    every = base.train.validate_every if "train.validate_every" in named else grace
-    threads = args.threads or max(1, int(args.cpus_per_trial or 1))
-    changes = {"train.steps": steps, "train.validate_every": min(every, steps), "train.threads": threads}
-    return apply_settings(base, changes), grace
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number from 0 on, got {text}")
+    return value
 
 
 def search_folder(results: Path, name: str) -> Path:
     """The folder of a search by its name. Raises UserError, with the nearest names."""
-    from ecggen.configfile import did_you_mean
-    from search.order import ORDER_FILE, SEARCHES
-
     folder = results / SEARCHES / name
     if Path(name).name != name or not (folder / ORDER_FILE).is_file():
         there = [path.parent.name for path in sorted((results / SEARCHES).glob(f"*/{ORDER_FILE}"))]
@@ -205,36 +147,25 @@ def search_folder(results: Path, name: str) -> Path:
     return folder
 
 
-def how_of(args: argparse.Namespace) -> Any:
-    """How the search is run, apart from what it is."""
-    from search.order import How
-
-    for name in ("time_budget", "trial_time_limit"):
-        value = getattr(args, name)
-        if value is not None and not value > 0:
-            raise UserError(f"--{name.replace('_', '-')}: expected seconds, more than 0, got {value:g}; give it more")
-    return How(
-        args.address, args.storage, args.cpus_per_trial, args.gpus_per_trial, args.concurrency,
-        args.trial_time_limit, args.time_budget, args.quiet,
-    )  # fmt: skip
-
-
 def run_new(args: argparse.Namespace, console: Console) -> None:
     """A new search, from its order to its leaderboard."""
     order, how = new_order(args), how_of(args)
     check_name(order.name)
     for name in order.warm_start:
         search_folder(args.results, name)
+    with interrupt.at_once():
+        check_places(args.results, args.storage)
     with ray_beside_imports(args.address) as resources:
+        check_share(how, resources)
         from search.folders import begin, check_order, data_name, unfinished_searches
-        from search.order import code_digests, owned
 
-        for name in unfinished_searches(args.results, order.content):
+        for name in [] if args.quiet else unfinished_searches(args.results, order.content):
             console.print(f"unfinished: {name}; carry it on with --resume {name}", highlight=False)
         check_order(order)
         order = replace(order, data=data_name(order.base), code=code_digests())
         folder = begin(order, args.results)
-        announce(order, console)
+        if not args.quiet:
+            announce(order, console)
         with owned(folder):
             outcome = go(args, how, folder, resources, console)
     show(outcome, folder, args.results, console)
@@ -276,28 +207,24 @@ def announce(order: Any, console: Console) -> None:
     )
 
 
-def check_name(name: str) -> None:
-    """A search's name is that of its folder. Raises UserError."""
-    if (
-        not name.replace("-", "").replace("_", "").replace(".", "").isalnum()
-        or not name[0].isalnum()
-        or len(name) > 100
-    ):
-        raise UserError(f"--name: expected letters, digits, '-', '_' and '.', got {name[:60]!r}; choose another")
+def refuse_asked(args: argparse.Namespace, action: str, why: str) -> None:
+    """Raises UserError for an option that only a new search takes."""
+    defaults = parser()
+    for name in ASKED:
+        if getattr(args, name) != defaults.get_default(name):
+            raise UserError(f"{action}: expected no --{name.replace('_', '-')} beside it, got one; {why}")
 
 
 def run_again(args: argparse.Namespace, console: Console) -> None:
     """Carry on a search."""
     folder = search_folder(args.results, args.resume)
-    given = [f"--{name.replace('_', '-')}" for name in ASKED if getattr(args, name) not in (None, False, [])]
-    if given:
-        raise UserError(f"--resume: expected no {given[0]} beside it, got one; a search is carried on as it was begun")
+    refuse_asked(args, "--resume", "a search is carried on as it was begun")
     how = how_of(args)
-    from search.order import owned
-
     with owned(folder), ray_beside_imports(args.address) as resources:
+        from search.driver import Search
         from search.folders import carry_on
 
+        Search(folder, args.results, how, console).check(resources)
         carry_on(folder, args.extend or 0)
         outcome = go(args, how, folder, resources, console)
     show(outcome, folder, args.results, console)
@@ -313,34 +240,38 @@ def go(args: argparse.Namespace, how: Any, folder: Path, resources: cluster.Reso
 
 def run_rebuild(args: argparse.Namespace, console: Console) -> None:
     """Make everything that follows from the trials anew."""
-    from search.driver import Search
-    from search.order import owned
-
     folder = search_folder(args.results, args.rebuild)
+    refuse_asked(args, "--rebuild", "it makes the tables of a search as it was begun")
+    if args.dry_run:
+        raise UserError("--rebuild: expected no --dry-run beside it, got one; it trains nothing, leave one of them out")
+    from search.driver import Search
+
     with owned(folder):
         outcome = Search(folder, args.results, how_of(args), console).rebuild()
     show(outcome, folder, args.results, console)
 
 
 def show(outcome: Any, folder: Path, results: Path, console: Console) -> None:
-    """The end of a search: leaderboard, verdict, next command."""
-    from search.screen import leaderboard_table, next_command, verdict_line
+    """The end of a search: leaderboard, verdict, next command. Raises UserError where there is nothing to show."""
+    from search.ledger import Ledger
+    from search.order import read_order
+    from search.screen import leaderboard_table, lost_line, next_command, nothing_line, verdict_line
 
     if not outcome.standings:
-        raise UserError(
-            f"{folder}: expected a trial that reached its budget, got none; see why in {folder / 'trials.csv'}"
-        )
+        nothing = nothing_line(Ledger(folder).trials, read_order(folder).metric)
+        raise UserError(f"{folder}: {nothing}; see why in {folder / 'trials.csv'}")
     console.print(leaderboard_table(outcome.standings, folder.name))
-    console.print(verdict_line(outcome.standings), highlight=False)
-    console.print(f"{folder}", highlight=False)
-    console.print(f"next: {next_command(outcome.standings, results)}", highlight=False)
+    for line in filter(None, (verdict_line(outcome.standings), lost_line(outcome), str(folder))):
+        console.print(line, highlight=False)
+    console.print(f"next: {next_command(outcome.standings, results, folder.name)}", highlight=False)
 
 
 def run_list(args: argparse.Namespace, console: Console) -> None:
     """Spaces and searches."""
     from search.folders import listed
-    from search.space import space_names
 
+    if args.results.exists() and not args.results.is_dir():
+        raise UserError(f"--results {args.results}: expected a folder, got a file; name the folder of the results")
     table = Table("space", "what it asks", title="Spaces (configs/spaces)", title_justify="left")
     for name, about in space_names(SPACES):
         table.add_row(name, about)
@@ -352,20 +283,34 @@ def run_list(args: argparse.Namespace, console: Console) -> None:
 
 
 def run_dry(args: argparse.Namespace) -> None:
-    """Print what would be done."""
-    from search.space import load_space
-
+    """Print what a new search would do."""
     order = new_order(args)
     table: CodeTable = read_codes(Path(order.config), args.results)
     print(dump_yaml(order.base), end="")
     if order.algorithm == "grid":
         space = load_space(args.space, table, order.base, SPACES)
-        for number, point in enumerate(space.grid(order.base, table)[: order.trials], 1):
+        points = space.points(order.base, table, order.trials, order.base.train.seed)
+        for number, point in enumerate(points[: order.trials], 1):
             print(f"# trial {number}: " + ", ".join(f"{name}={value}" for name, value in point.items()))
     most = order.trials + order.finalists * order.seeds
     print(
         f"# {order.trials} trials by {order.algorithm}, {order.finalists} finalists with {order.seeds} seeds: "
         f"at most {most} trainings of {order.base.train.steps} steps"
+    )
+
+
+def run_dry_again(args: argparse.Namespace) -> None:
+    """Print what carrying on would do."""
+    from search.ledger import RUNNING, Ledger
+
+    folder = search_folder(args.results, args.resume)
+    refuse_asked(args, "--resume", "a search is carried on as it was begun")
+    order, trials = read_order(folder), Ledger(folder).trials
+    over = sum(trial.status != RUNNING for trial in trials)
+    asked = max(order.trials, len(trials)) + args.extend if args.extend else order.trials
+    print(
+        f"# {folder.name}: {over} trials are over, {max(0, asked - over)} to come by {order.algorithm}, "
+        f"then {order.finalists} finalists with {order.seeds} seeds: trainings of {order.base.train.steps} steps"
     )
 
 
@@ -382,6 +327,8 @@ def act(args: argparse.Namespace, console: Console) -> None:
         run_list(args, console)
     elif args.rebuild:
         run_rebuild(args, console)
+    elif args.resume and args.dry_run:
+        run_dry_again(args)
     elif args.resume:
         run_again(args, console)
     elif args.dry_run:
@@ -393,7 +340,15 @@ def act(args: argparse.Namespace, console: Console) -> None:
 def resume_words(args: argparse.Namespace) -> str:
     """The command that carries on: what the search is, it knows; how it is run is repeated."""
     words = ["python", "run_search.py", "--resume", args.resume]
-    for option in ("results", "address", "storage", "cpus_per_trial", "gpus_per_trial", "concurrency"):
+    for option in (
+        "results",
+        "address",
+        "storage",
+        "cpus_per_trial",
+        "gpus_per_trial",
+        "concurrency",
+        "trial_time_limit",
+    ):
         value = getattr(args, option)
         if value is not None and value != parser().get_default(option):
             words += [f"--{option.replace('_', '-')}", str(value)]

@@ -118,7 +118,7 @@ class Sizes:
     few: int = 4
     many: int = 64
     repeats: int = 3
-    seconds: float = 45.0  # that a training of d takes alone
+    seconds: float = 60.0  # that a training of d takes alone
     alone: int = POINTS  # of the trainings of d that are measured alone and side by side; the others count as these
 
 

@@ -2,21 +2,25 @@
 
 A leaderboard is a CSV file, one row a run:
 
-    rank            place, from 1; in `results/leaderboard.csv` within the rows of the same data and metric
+    rank            place, from 1: proved rows before others, then by mean; in `results/leaderboard.csv` within the rows
+                    of the same data and metric
     runid, step     m#s#k# and the budget in optimizer steps
     val_hidden_r, val_hidden_r2, val_r, val_r2    figures on the whole validation split, means over seeds
     metric          name of the figure that the row is ranked by
     mean, sd, n     of that figure over n seeds; sd is empty with one seed
     low, high       95 % interval of this run's mean minus that of `against`; empty with nothing to compare with
-    against         run id that it was compared with: the winner, and for the winner the runner-up
-    verdict         wins or tie for the winner, loses or tie for the others, alone with nothing to compare with
+    against         run that it was compared with: the winner, and for the winner the runner-up. Its run id, or
+                    `<run id>_<hash6>` where several runs of the search have that id
+    verdict         wins or tie for the winner, loses or tie for the others, alone with nothing to compare with;
+                    unproved where a side has fewer than two fresh seeds: its seed noise is then not in the interval
     proved          yes where at least two fresh seeds stand behind the row, else no
     hash            of the run's settings
     seeds           of the trainings, with spaces between
     folder          result folder of the promoted run, relative to the results folder; empty where none was promoted
 
 `results/leaderboard.csv` is the best of all searches and has three columns more: `search`, `data` (source and data in
-words) and `when` (ISO time). There low, high, against and verdict are those of the row's own search.
+words) and `when` (ISO time at which the search's last trial ended). There low, high, against and verdict are those of
+the row's own search.
 """
 
 import csv
@@ -52,6 +56,7 @@ class Standing:
         metrics: the figures of `FIGURES`.
         sd: ddof 1; NaN for one seed.
         low, high: NaN with nothing to compare with.
+        repeats: trainings with a fresh seed among the n; 0 where the trial itself was judged. No column.
     """
 
     rank: int
@@ -70,6 +75,7 @@ class Standing:
     metrics: dict[str, float]
     folder: str = ""
     proved: bool = False
+    repeats: int = 0
 
     def row(self) -> Row:
         """Column -> value."""
@@ -115,15 +121,17 @@ def read_leaderboard(path: Path, columns: Sequence[str] = COLUMNS) -> list[Row]:
 def merge_leaderboard(results: Path, search: str, data: str, when: str, standings: Sequence[Standing]) -> None:
     """Put the standings of one search into `results/leaderboard.csv`, one writer at a time.
 
-    A run (run id, steps, hash) has one row, that of the newest search that judged it. Figures on other data or of
-    another metric are not comparable, and simulated hearts give larger ones than real hearts. So rows of the same data
-    and metric stay together, ranked by mean, and the group with the newest row stands first.
+    A run has one row a metric and data, that of the newest search that judged it; but no unproved row takes the place
+    of another search's proved one. What this search put there earlier goes: its standings are all that it says. Figures
+    on other data or of another metric are not comparable, and simulated hearts give larger ones than real hearts. So
+    rows of the same data and metric stay together, ranked by mean with the proved ones first, and the group with the
+    newest row stands first.
 
     Args:
         results: the results folder.
         search: name of the search's folder.
         data: source and data in words, equal for searches on the same records.
-        when: ISO time, such as 2026-05-01T12:00:00+0200; without a zone it is local.
+        when: the search's last trial ended: ISO time, such as 2026-05-01T12:00:00+0200; without a zone it is local.
         standings: of this search.
 
     Raises:
@@ -136,7 +144,8 @@ def merge_leaderboard(results: Path, search: str, data: str, when: str, standing
         results.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock", timeout=LOCK_SECONDS):
             known = read_leaderboard(path, (*COLUMNS, *MERGED)) if path.exists() else []
-            _write(path, _ordered(_newest(known + own)), (*COLUMNS, *MERGED))
+            others = [row for row in known if row["search"] != search]
+            _write(path, _ordered(_one_a_run(others + own)), (*COLUMNS, *MERGED))
     except Timeout:
         raise UserError(
             f"{path}: expected to write it in {LOCK_SECONDS:g} s, another process holds it; end it"
@@ -165,26 +174,24 @@ def best_folder(results: Path) -> str:
     return Path(rows[0]["folder"]).name
 
 
-def _newest(rows: Sequence[Row]) -> list[Row]:
-    """One row a run: the newest, and of equally new ones the last."""
-    kept: dict[tuple[str, int, str], Row] = {}
+def _one_a_run(rows: Sequence[Row]) -> list[Row]:
+    """One row a run, metric and data: a proved one before others, then the newest, and of equally new ones the last."""
+    kept: dict[tuple[Any, ...], Row] = {}
     for row in rows:
-        key = (row["runid"], row["step"], row["hash"])
-        if key not in kept or _age(row) >= _age(kept[key]):
+        key = tuple(row[name] for name in ("runid", "step", "hash", "metric", "data"))
+        if key not in kept or (row["proved"], _age(row)) >= (kept[key]["proved"], _age(kept[key])):
             kept[key] = row
     return list(kept.values())
 
 
 def _ordered(rows: Sequence[Row]) -> list[Row]:
-    """Groups of equal data and metric, the newest first; in a group by mean, and ranked so."""
+    """Groups of equal data and metric, the newest first; in a group proved rows first, then by mean, and ranked so."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["data"], row["metric"]), []).append(row)
     found = []
     for key in sorted(groups, key=lambda key: (-max(map(_age, groups[key])), key)):
-        ranked = sorted(
-            groups[key], key=lambda row: -math.inf if math.isnan(row["mean"]) else row["mean"], reverse=True
-        )
+        ranked = sorted(groups[key], key=lambda row: (math.isnan(row["mean"]), not row["proved"], -row["mean"]))
         found += [{**row, "rank": place} for place, row in enumerate(ranked, 1)]
     return found
 

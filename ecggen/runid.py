@@ -250,7 +250,8 @@ def two_digits(value: float) -> float:
 def run_hash(run: RunConfig) -> str:
     """64 hex digits over everything that determines a run's result: what is learned, from what, and how.
 
-    Left out is what does not: the cache and its workers, the evaluation, and settings of sources that are not read.
+    Left out is what does not: the cache and its workers, the evaluation, settings of sources that are not read, and
+    sizes of the state's other mode.
     `threads` and `device` are left out too: they change the last bits of a result, not what was asked; they are kept in
     the folder's config.yaml, and an interrupted run resumes with them. The data folder counts by its real path, so that
     its spelling does not matter.
@@ -261,6 +262,8 @@ def run_hash(run: RunConfig) -> str:
         del data[name]
     for name in ("threads", "device"):
         del train[name]
+    for name in ("key_width", "hidden", "value_width") if run.model.fast_state.mode == "vector" else ("size",):
+        del blocks["model"]["fast_state"][name]
     if run.data.source != "ptbxl":
         del data["task"], data["ptbxl_rate"]
     if run.data.source == "simulator":

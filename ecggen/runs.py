@@ -36,7 +36,7 @@ from ecggen.leads import LEADS, lead_indices
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.probe import encode_states, fit_head, has_two_kinds, multi_hot, probe_card
 from ecggen.runid import run_hash
-from ecggen.stepfolder import Claim, claim_folder
+from ecggen.stepfolder import DONE, Claim, claim_folder
 from ecggen.train import Report, RunResult, resolve_device, resolve_threads, train
 
 CONFIG_FILE, HISTORY_FILE, FIGURE_FILE = "config.yaml", "history.csv", "record.png"
@@ -108,7 +108,8 @@ def keep_trained(
 ) -> Path:
     """Leave the finished folder of a run that was trained elsewhere, as if `run_and_keep` had trained it.
 
-    Keeping is idempotent: an unfinished folder of an equal run, that of a promotion that was killed, is written over.
+    Keeping is idempotent: an unfinished folder of an equal run, that of a promotion that was killed, is written over,
+    and a finished one is reused, whether or not the recordings are still there.
 
     Args:
         run: all settings that `result` was trained with.
@@ -127,6 +128,10 @@ def keep_trained(
     Raises:
         UserError: another process writes the folder, or the run's data are gone.
     """
+    there = None if force else kept_folder(results, runid, run.train.steps, run_hash(run))
+    if there is not None:
+        say(f"{there.name} is finished with the same settings and is reused")
+        return there
     labelled = check_data(run)
     device = resolve_device(run.train.device).type if run.train.device == "auto" else run.train.device
     run = replace(run, train=replace(run.train, threads=resolve_threads(run.train.threads), device=device))
@@ -141,6 +146,17 @@ def keep_trained(
         write_text(claim.folder / CONFIG_FILE, dump_yaml(run))
         _keep(claim, run, runid, result, labelled, time.time() - seconds, extra_info, threads)
         return claim.folder
+
+
+def kept_folder(results: Path, runid: str, steps: int, digest: str) -> Path | None:
+    """The finished folder of the run with this hash, None where there is none."""
+    plain = f"{runid}_step{steps}"
+    for folder in (results / plain, results / f"{plain}_{digest[:6]}"):
+        if (folder / DONE).is_file() and (folder / DONE).read_text(
+            encoding="utf-8", errors="replace"
+        ).strip() == digest:
+            return folder
+    return None
 
 
 def _keep(

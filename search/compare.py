@@ -25,6 +25,7 @@ from ecggen.metrics import METRICS, resampled_sums
 
 CONFIDENCE = 0.95
 FRESH_SEEDS = 2  # from so many on, a figure is more than one lucky training
+UNPROVED = "unproved"  # the verdict where a side has fewer
 _SEED_STREAM = 1  # apart from the stream that draws the records
 _NOWHERE = (math.nan, math.nan)
 
@@ -65,7 +66,7 @@ def paired_interval(
     lies in the seeds alone. Where seeds scatter each record by itself it is too wide and holds 0 in 99 %: that scatter
     moves the mean of a seed and that of a record, and is counted in both.
 
-    With one seed on a side, that side's seed noise is not in the interval.
+    With one seed on a side, that side's seed noise is not in the interval, and `rank` gives no verdict by it.
 
     Args:
         first, second: sums [R, L, 6] of each seed, on the same records.
@@ -152,6 +153,7 @@ def rank(candidates: Sequence[Candidate], metric: str, resamples: int = 1000) ->
     """The candidates in the order of their mean over seeds, each compared with the winner.
 
     The winner is compared with the runner-up. A candidate without a figure stands last and is compared with nothing.
+    Where a side is not proved its seed noise is not in the interval: the verdict is `unproved`.
 
     Args:
         candidates: judged on the same records.
@@ -172,16 +174,24 @@ def rank(candidates: Sequence[Candidate], metric: str, resamples: int = 1000) ->
     )
     standings = [replace(alone[at], rank=place) for place, at in enumerate(order, 1)]
     sums = [[seed[part] for seed in candidates[at].sums] for at in order]
+    names = run_names(standings)
     for at, standing in enumerate(standings[1:], 1):
         if math.isnan(standing.mean):
             continue
         low, high = paired_interval(sums[at], sums[0], name, resamples)
-        verdict = "loses" if high < 0 else "tie"
-        standings[at] = replace(standing, low=low, high=high, against=standings[0].runid, verdict=verdict)
+        ours, theirs = ("loses", "wins") if high < 0 else ("tie", "tie")
+        if not (standing.proved and standings[0].proved):
+            ours = theirs = UNPROVED
+        standings[at] = replace(standing, low=low, high=high, against=names[0], verdict=ours)
         if at == 1:  # the same comparison, seen from the other side
-            verdict = "wins" if high < 0 else "tie"
-            standings[0] = replace(standings[0], low=-high, high=-low, against=standing.runid, verdict=verdict)
+            standings[0] = replace(standings[0], low=-high, high=-low, against=names[1], verdict=theirs)
     return standings
+
+
+def run_names(standings: Sequence[Standing]) -> list[str]:
+    """Run id of each, with the first digits of the hash where several have it: spaces turn what no code covers."""
+    ids = [standing.runid for standing in standings]
+    return [f"{one.runid}_{one.hash[:6]}" if ids.count(one.runid) > 1 else one.runid for one in standings]
 
 
 def _alone(candidate: Candidate, metric: str) -> Standing:
@@ -207,4 +217,5 @@ def _alone(candidate: Candidate, metric: str) -> Standing:
         metrics=means,
         folder=candidate.folder,
         proved=candidate.fresh and n >= FRESH_SEEDS,
+        repeats=n if candidate.fresh else 0,
     )

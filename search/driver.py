@@ -12,6 +12,8 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -22,27 +24,31 @@ from ecggen.errors import Interrupted, UserError
 from ecggen.runid import read_codes
 from ecggen.train import resolve_threads
 from search import cluster
+from search.asking import check_share
 from search.finals import Outcome, conclude, finalists, repeats
-from search.ledger import LATE, RUNNING, WHOLE, Ledger, Trial, equal_runs, is_finalist
+from search.ledger import LATE, REUSED, RUNNING, WHOLE, Ledger, Trial, equal_runs, is_finalist
 from search.order import (
     DONE,
     How,
     alike,
     read_order,
+    write_order,
 )
 from search.screen import Screen
 from search.searcher import LedgerSearcher
 from search.shareddata import offer
-from search.space import Space, parse_space
+from search.space import Params, Space, parse_space
 from search.storage import Storage
 from search.study import Study
 from search.summary import Summary
 from search.supply import InTurn, NewTrials, Places
 from search.trial import Setup
-from search.tuner import STATE, asha, forget_rounds, run_round
+from search.tuner import STATE, asha, forget_rounds, run_round, teach
 
 ROUNDS = 4  # Ray ends a whole round when its memory monitor kills a trial; then the next one goes on
 RESERVE = 0.5  # share of a time budget that is kept for finalists at most
+MARGIN = 1.25  # half of all trainings take longer than the median one
+BESIDE = 4.0  # s until trials that are to end have reported, and repeats have begun and are judged
 
 
 class Clock:
@@ -71,6 +77,7 @@ class Recorder:
         self, study: Study, summary: Summary, screen: Screen, clock: Clock, repeats: int, at_once: int
     ) -> None:
         self.study, self.summary, self.screen, self.clock = study, summary, screen, clock
+        self.learned: Callable[[Trial], None] = lambda trial: None  # told of whole trials that Ray never sees
         self.repeats, self.at_once = repeats, at_once
 
     def began(self, trial: Trial) -> None:
@@ -85,11 +92,18 @@ class Recorder:
     def ended(self, trial: Trial) -> None:
         """A trial is over."""
         self.study.end(trial)
+        if trial.status == REUSED:
+            self.learned(trial)
         self.summary.refresh()
         self.screen.ended(trial)
         whole = [one.seconds for one in self.summary.ledger if one.status in WHOLE]
         if whole:
-            self.clock.reserve = statistics.median(whole) * -(-self.repeats // self.at_once)
+            self.clock.reserve = BESIDE + MARGIN * statistics.median(whole) * -(-self.repeats // self.at_once)
+
+    def refused(self, params: Params, reason: str) -> None:
+        """A point of the space cannot be trained."""
+        point = ", ".join(f"{name}={value}" for name, value in params.items())
+        self.screen.say(f"left out: {point}: {reason}")
 
 
 class Search:
@@ -102,8 +116,9 @@ class Search:
     """
 
     def __init__(self, folder: Path, results: Path, how: How, console: Console) -> None:
-        self.folder, self.results, self.how, self.console = folder, results, how, console
-        self.order = read_order(folder)
+        self.folder, self.results, self.console = folder, results, console
+        self.order = replace(read_order(folder), name=folder.name)  # a folder may have been renamed since
+        self.how = how if how.storage else replace(how, storage=self.order.storage)
         self.config = Path(self.order.config)
         self.table = read_codes(self.config, results)
         where = f"{folder.name}/space.yaml"
@@ -115,10 +130,11 @@ class Search:
     def run(self, resources: cluster.Resources) -> Outcome:
         """Everything that is still to do, with a Ray that runs. Raises UserError, and Interrupted after Ctrl-C."""
         clock = Clock(self.how.time_budget)
+        share = self.check(resources)
+        setup = Setup(self._storage(), offer(self.order.base, resources.nodes > 1), self.how.time_limit)
+        self._remember_storage()
         (self.folder / DONE).unlink(missing_ok=True)
-        share = cluster.plan(resources, self.how.cpus, self.how.gpus, self.how.concurrency)
         try:
-            setup = self._setup(resources.nodes > 1)
             for trial in self.ledger.late():  # now there is more time
                 self.ledger.revive(trial, trial.full)
             study = Study(self.folder, self.order.algorithm, self.order.metric, self.order.base.train.seed)
@@ -161,28 +177,44 @@ class Search:
             self.screen.say(f"{self.order.name} is unfinished; carry it on with --resume {self.order.name}")
         return outcome
 
-    def _setup(self, several_nodes: bool) -> Setup:
-        if several_nodes and self.how.storage is None:
-            raise UserError(
-                "--storage: expected a folder that all nodes share, or a URI such as s3://bucket/path, got none; "
-                "trials on other nodes could not keep their state"
-            )
-        storage = Storage(self.how.storage or str(self.folder.parent.resolve()))
-        storage.check()
-        return Setup(storage, offer(self.order.base, several_nodes), self.how.time_limit)
+    def check(self, resources: cluster.Resources) -> cluster.Share:
+        """How Ray is cut into trials; all that can fail for want of it fails here, before anything is changed.
+
+        Raises UserError.
+        """
+        share = check_share(self.how, resources)
+        self._storage().check()
+        return share
+
+    def _storage(self) -> Storage:
+        return Storage(self.how.storage or str(self.folder.parent.resolve()))
+
+    def _remember_storage(self) -> None:
+        """Whoever carries the search on finds the states of its trials where they were."""
+        storage = self._storage().root if self.how.storage else None
+        if storage != self.order.storage:
+            if self.ledger.unfinished():
+                self.screen.say(
+                    f"trials go on in {storage}; their states in {self.order.storage or self.folder} are left"
+                )
+            self.order = replace(self.order, storage=storage)
+            write_order(self.folder, self.order)
 
     def _supply(
         self, study: Study, watcher: Recorder, clock: Clock, elsewhere: dict[str, Path]
     ) -> Callable[[], InTurn]:
         """Makes what a round hands out: new trials until as many are there as were asked for, then the proof."""
         order = self.order
-        grid = self.space.grid(order.base, self.table) if order.algorithm == "grid" else None
+        seed = order.base.train.seed
+        points = self.space.points(order.base, self.table, order.trials, seed) if order.algorithm == "grid" else None
         places = Places(self.config, self.results, elsewhere)
 
         def runners_up(first: NewTrials) -> list[Trial]:
             """ASHA lets few to the end; the best that it stopped go on, so that there are enough to compare."""
             if first.exhausted:
                 self.screen.say(f"the space has no more than {len(self.ledger.trials)} different settings")
+            if clock.search_over():
+                return []
             whole = finalists(self.ledger, order.metric, order.finalists)
             found = self.ledger.runners_up(order.metric, order.finalists - len(whole))
             for trial in found:
@@ -199,7 +231,7 @@ class Search:
             return wanted
 
         def make() -> InTurn:
-            first = NewTrials(self.ledger, study, self.space, order, places, grid, watcher)
+            first = NewTrials(self.ledger, study, self.space, order, places, points, watcher)
             return InTurn(self.ledger, first, clock.search_over, [lambda: runners_up(first), finals])
 
         return make
@@ -221,6 +253,8 @@ class Search:
             known = [trial for trial in self.ledger.trials if trial.status != RUNNING]
             budget = order.base.train.steps
             scheduler = asha(budget, order.grace, order.reduction, order.metric, known) if order.asha else None
+            if scheduler is not None:
+                watcher.learned = partial(teach, scheduler, budget=budget, metric=order.metric)
             name = f"round-{time.time_ns()}"
             try:
                 run_round(searcher, scheduler, setup, share, clock.search_over, self._ray_root(), name)

@@ -15,11 +15,12 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ecggen.checkpoint import MODEL_FILE, load_model
-from ecggen.config import RunConfig
+from ecggen.config import DataConfig, RunConfig
 from ecggen.leaderboard import LEADERBOARD_FILE, Standing, merge_leaderboard, write_leaderboard
 from ecggen.runid import run_hash
-from search.compare import Candidate, rank
-from search.ledger import JUDGED_FILE, RUNNING, STOPPED, WHOLE, Ledger, Trial, ranked
+from ecggen.runs import kept_folder
+from search.compare import Candidate, rank, run_names
+from search.ledger import JUDGED_FILE, RESULT_FILE, RUNNING, STOPPED, WHOLE, Ledger, Trial, ranked
 from search.order import Order
 from search.promote import promote_all
 from search.supply import reuse
@@ -30,7 +31,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a search ends with: the standings, best first, and what could not be kept."""
+    """What a search ends with: the standings, best first, and names of the runs that have no result folder."""
 
     standings: tuple[Standing, ...]
     lost: tuple[str, ...] = ()
@@ -107,25 +108,53 @@ def conclude(order: Order, ledger: Ledger, results: Path, workers: int, say: Say
     """
     chosen = finalists(ledger, order.metric, max(1, order.finalists))
     standings = rank(candidates(ledger, chosen, order.seeds), order.metric, order.base.eval.bootstrap)
-    by_hash = {trial.hash: trial for trial in chosen}
-    jobs = [(ledger.folder / by_hash[standing.hash].key, standing.runid) for standing in standings]
-    if jobs:
-        say(f"keeping the best {len(jobs)}: heads, evaluation cards, figures")
-    kept = promote_all(jobs, results, workers, say)
-    standings = [
-        dataclasses.replace(standing, folder="" if folder is None else folder.name)
-        for standing, folder in zip(standings, kept, strict=True)
-    ]
+    places = {trial.hash: ledger.folder / trial.key for trial in chosen}
+    names = _keep(standings, places, results, workers, say)
+    standings = [dataclasses.replace(one, folder=name) for one, name in zip(standings, names, strict=True)]
     write_leaderboard(ledger.folder / LEADERBOARD_FILE, standings)
     if standings:
-        when = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        merge_leaderboard(results, order.name, data_words(order.base), when, standings)
-    lost = tuple(s.runid for s, folder in zip(standings, kept, strict=True) if folder is None)
+        merge_leaderboard(results, order.name, data_words(order), ended(ledger), standings)
+    lost = tuple(name for one, name in zip(standings, run_names(standings), strict=True) if not one.folder)
     return Outcome(tuple(standings), lost)
 
 
-def data_words(run: RunConfig) -> str:
-    """Source and data in a few words, to tell leaderboards of unlike data apart."""
-    if run.data.source == "simulator":
-        return f"simulator {run.data.simulator.records} seed {run.data.simulator.seed}"
-    return f"{run.data.source} {Path(run.data.root).name if run.data.root else ''}".strip()
+def _keep(
+    standings: Sequence[Standing], places: Mapping[str, Path], results: Path, workers: int, say: Say
+) -> list[str]:
+    """Names of the standings' result folders, made where they are not there; empty where that failed.
+
+    A folder that is there counts, whatever has become of the recordings and of the trial since.
+
+    Args:
+        standings: best first.
+        places: hash -> folder of the trial.
+    """
+    kept = {one.hash: kept_folder(results, one.runid, one.step, one.hash) for one in standings}
+    missing = [one for one in standings if kept[one.hash] is None]
+    if missing:
+        say(f"keeping the best {len(missing)}: heads, evaluation cards, figures")
+    made = promote_all([(places[one.hash], one.runid) for one in missing], results, workers, say)
+    kept |= {one.hash: folder for one, folder in zip(missing, made, strict=True)}
+    return [folder.name if (folder := kept[one.hash]) else "" for one in standings]
+
+
+def ended(ledger: Ledger) -> str:
+    """ISO time at which the last trial was whole: the search itself may be concluded again whenever one likes."""
+    places = [ledger.folder / trial.key for trial in ledger]
+    times = [(place / RESULT_FILE).stat().st_mtime for place in places if (place / RESULT_FILE).is_file()]
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(max(times, default=time.time())))
+
+
+def data_words(order: Order) -> str:
+    """Source and data in a few words, to tell leaderboards of unlike data apart: `ptbxl my-folder c1f0a2, folds 9`.
+
+    The digits are the first of the cache's hash, which knows files, settings and the code that reads them. Which folds
+    validate it does not know; sources whose records need not have folds show them where they were chosen.
+    """
+    data = order.base.data
+    digits = order.data.rpartition("-")[2][:6]
+    if data.source == "simulator":
+        return f"simulator {data.simulator.records} seed {data.simulator.seed} {digits}".strip()
+    words = " ".join(word for word in (data.source, Path(data.root).name if data.root else "", digits) if word)
+    folded = data.source == "ptbxl" or data.val_folds != DataConfig().val_folds
+    return f"{words}, folds {' '.join(map(str, data.val_folds))}" if folded else words

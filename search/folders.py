@@ -8,6 +8,8 @@ from ecggen.config import RunConfig
 from ecggen.data.cache import find_or_build
 from ecggen.data.pipeline import ECGDataset
 from ecggen.errors import UserError
+from ecggen.eval import VALIDATION, VALIDATION_SETS, evenly_spaced
+from ecggen.leads import LEADS, lead_indices, scored_leads
 from ecggen.runs import check_data
 from ecggen.strictyaml import read_yaml
 from search.ledger import RUNNING, Ledger
@@ -53,18 +55,31 @@ def data_name(run: RunConfig) -> str:
 def check_order(order: Order) -> None:
     """All that can fail for want of records fails before a search begins. Raises UserError."""
     check_data(order.base)
-    if len(ECGDataset(order.base, "val")) == 0:
+    val = ECGDataset(order.base, "val")
+    if len(val) == 0:
         raise UserError(
             f"split val: expected records, since {order.metric} is measured on them, got none; set data.val_folds"
+        )
+    part, _ = VALIDATION[order.metric]
+    shown = VALIDATION_SETS[part]
+    watched = evenly_spaced(len(val), order.base.train.validate_records)  # what a trial is judged by while it trains
+    there = val.store.lead_mask[val.index[watched]]
+    if (
+        shown != LEADS
+        and not (there[:, lead_indices(shown)].all(1) & there[:, lead_indices(scored_leads(shown))].any(1)).any()
+    ):
+        raise UserError(
+            f"--metric {order.metric}: expected a record with {', '.join(shown)} and one of "
+            f"{', '.join(scored_leads(shown))} in split val, got none among {len(watched)}; choose --metric val_r"
         )
 
 
 def unfinished_searches(results: Path, content: dict[str, Any]) -> list[str]:
-    """Names of the searches of the same space that were left before their end."""
+    """Names of the searches of the same space that were left before their end, and that nobody runs now."""
     names = []
     for folder in sorted((results / SEARCHES).glob("*")):
         try:
-            if not (folder / DONE).exists() and read_order(folder).content == content:
+            if not (folder / DONE).exists() and read_order(folder).content == content and not _is_owned(folder):
                 names.append(folder.name)
         except UserError:
             continue

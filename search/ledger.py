@@ -205,6 +205,8 @@ def _figure(trial: Trial, metric: str) -> float:
 def absorb_result(trial: Trial, place: Path) -> None:
     """Take a whole training's figures from its result file. Raises UserError where that cannot be read."""
     result = read_result(place)
+    if result["hash"] != trial.hash:
+        raise UserError(f"{place / RESULT_FILE}: expected the result of {trial.hash[:6]}, got that of another run")
     best = result["best"] or (result["history"][-1] if result["history"] else {})
     trial.curve = result["history"]
     trial.step, trial.seconds = int(result["step"]), float(result["seconds"])

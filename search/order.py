@@ -48,6 +48,7 @@ class Order:
         warm_start: names of the searches whose results the sampler is given.
         data: name of the cache folder: identifies source files, settings of the data, and code that reads them.
         code: file of the package -> digest, and the version of torch.
+        storage: where trials keep their state, None = the search's folder.
         began: local time.
     """
 
@@ -68,6 +69,7 @@ class Order:
     warm_start: tuple[str, ...] = ()
     data: str = ""
     code: dict[str, str] = field(default_factory=dict)
+    storage: str | None = None
     began: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%S%z"))
 
 

@@ -101,8 +101,10 @@ def origin(trial: Path) -> dict[str, str]:
 def promote_all(jobs: Sequence[Job], results: Path, workers: int, say: Say = print) -> list[Path | None]:
     """Promote several trials; the fault of one is said and does not stop the others.
 
+    The plain folder name goes to the first job of a run id: others of that id wait until it is done.
+
     Args:
-        jobs: trial folder and run id each.
+        jobs: trial folder and run id each, the best first.
         results: folder of the result folders.
         workers: processes, each with one torch thread; a single job is done in this process, with so many threads.
         say: gets lines for the user.
@@ -116,14 +118,24 @@ def promote_all(jobs: Sequence[Job], results: Path, workers: int, say: Say = pri
     others = multiprocessing.active_children()
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
         try:
-            with held_back():
-                waiting = [pool.submit(_promoted, trial, runid, results, threads=1) for trial, runid in jobs]
-            return [_told(_outcome(future, trial), say) for future, (trial, _) in zip(waiting, jobs, strict=True)]
+            kept: dict[int, Path | None] = {}
+            for wave in _waves(jobs):
+                with held_back():
+                    waiting = {at: pool.submit(_promoted, *jobs[at], results, threads=1) for at in wave}
+                kept |= {at: _told(_outcome(future, jobs[at][0]), say) for at, future in waiting.items()}
+            return [kept[at] for at in range(len(jobs))]
         except BaseException:  # Ctrl-C; what is half made is made anew when the search is carried on
             for worker in multiprocessing.active_children():
                 if worker not in others:
                     worker.kill()
             raise
+
+
+def _waves(jobs: Sequence[Job]) -> list[list[int]]:
+    """Places of the jobs: first one of each run id, then the others."""
+    ids = [runid for _, runid in jobs]
+    first = [at for at, runid in enumerate(ids) if ids.index(runid) == at]
+    return [first, [at for at in range(len(jobs)) if at not in first]]
 
 
 def _start_worker() -> None:

@@ -6,6 +6,7 @@ space is walked in file order, so that an entry can depend on those above it. No
 is whatever can suggest a value.
 """
 
+import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -79,6 +80,13 @@ class Space:
             raise UserError(
                 f"space {self.name}: expected a grid of at most {GRID_LIMIT} points, got more; ask for some trials"
             )
+        return points
+
+    def points(self, base: RunConfig, table: CodeTable, count: int, seed: int) -> list[Params]:
+        """The grid in file order, or, where only `count` of its points are asked for, all in an order drawn by seed."""
+        points = self.grid(base, table)
+        if count < len(points):  # the first ones would be a corner of the space
+            random.Random(seed).shuffle(points)
         return points
 
     def grid_size(self, base: RunConfig, table: CodeTable) -> int | None:

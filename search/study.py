@@ -21,6 +21,8 @@ from optuna.distributions import (
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
 
 from ecggen.errors import UserError
 from search.ledger import RUNNING, STOPPED, WHOLE, Ledger, Trial
@@ -49,9 +51,11 @@ class Study:
     def __init__(self, folder: Path, algorithm: str, metric: str, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.metric, self._algorithm, self._seed = metric, algorithm, seed
-        options = {"connect_args": {"timeout": _TIMEOUT}}
-        storage = optuna.storages.RDBStorage(f"sqlite:///{folder / STUDY_FILE}", engine_kwargs=options)
-        self._study = optuna.create_study(storage=storage, study_name=NAME, direction="maximize", load_if_exists=True)
+        try:
+            self._study = _open(folder / STUDY_FILE)
+        except SQLAlchemyError:  # damaged: it is put aside, and `reconcile` fills a new one from the ledger
+            (folder / STUDY_FILE).replace(folder / f"{STUDY_FILE}.damaged")
+            self._study = _open(folder / STUDY_FILE)
         if not self._trials():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
@@ -208,6 +212,16 @@ class Study:
             )
         )
         return number
+
+
+def _open(path: Path) -> optuna.Study:
+    """The study in a file, made where there is none."""
+    url = URL.create("sqlite", database=str(path)).render_as_string()
+    options = {"connect_args": {"timeout": _TIMEOUT}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        storage = optuna.storages.RDBStorage(url, engine_kwargs=options)
+    return optuna.create_study(storage=storage, study_name=NAME, direction="maximize", load_if_exists=True)
 
 
 def _sampler(algorithm: str, seed: int) -> BaseSampler:

@@ -47,6 +47,9 @@ class Watcher(Protocol):
     def ended(self, trial: Trial) -> None:
         """A trial is over."""
 
+    def refused(self, params: Params, reason: str) -> None:
+        """A point of the space cannot be trained."""
+
 
 class Supply(Protocol):
     """Where trials come from."""
@@ -94,6 +97,7 @@ class NewTrials:
         self.points = iter(grid) if grid is not None else None
         self.rng = random.Random(f"{order.base.train.seed}-{len(ledger.trials)}")
         self.exhausted = False
+        self.faulty: list[Params] = []
 
     def next(self) -> Trial | None:
         """An unfinished trial, else a new one; None when as many as asked for are there or no other point is left."""
@@ -147,6 +151,7 @@ class NewTrials:
             run = self.space.run(params, self.base, self.table)
         except UserError as fault:  # a point whose settings contradict each other
             self.study.fail(number, str(fault))
+            self.watcher.refused(params, str(fault))
             return None
         twin = self.ledger.equal(run_hash(run))
         if twin is not None:
@@ -155,9 +160,13 @@ class NewTrials:
         return number, params, run
 
     def _known(self, params: Params) -> bool:
+        """Whether a point is a trial already, or was found to contradict itself."""
         try:
             return self.ledger.equal(run_hash(self.space.run(params, self.base, self.table))) is not None
-        except UserError:
+        except UserError as fault:
+            if params not in self.faulty:
+                self.faulty.append(params)
+                self.watcher.refused(params, str(fault))
             return True
 
     def _unlisted(self) -> Params | None:

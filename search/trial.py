@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ecggen.atomic import write_json
+from ecggen.atomic import write_json, write_text
 from ecggen.checkpoint import MODEL_FILE, TRAINING_FILE, load_training, save_model
 from ecggen.config import RunConfig
 from ecggen.configfile import from_dict
@@ -33,7 +33,7 @@ from search.ledger import JUDGED_FILE, RESULT_FILE, read_result
 from search.shareddata import SharedData, take
 from search.storage import Storage
 
-FAILED_FILE = "failed.json"
+FAILED_FILE, HASH_FILE = "failed.json", "run_hash"
 ROW = ("train_loss", *VALIDATION)  # every report has all of these
 Tell = Callable[[dict[str, Any]], None]
 
@@ -59,10 +59,11 @@ def run_trial(config: dict[str, Any], setup: Setup) -> None:
 
     key, tell, place = config["key"], tune.report, None
     try:
+        run = from_dict(json.loads(config["run"]))
         place = setup.storage.workplace(key)
+        clear_of_others(place, run)
         refuse_failed(place)
         with time_limit(setup, key, place):
-            run = from_dict(json.loads(config["run"]))
             take(setup.data)
             last = whole(run, place, lambda: setup.storage.push(key), bool(config["judge"]), tell)
         setup.storage.remove_scratch(key)
@@ -147,6 +148,20 @@ def reason_of(fault: BaseException) -> str:
     """A fault in one line."""
     lines = str(fault).strip().splitlines() or [""]
     return lines[0][:300] if isinstance(fault, UserError) else f"{type(fault).__name__}: {lines[0][:300]}"
+
+
+def clear_of_others(place: Path, run: RunConfig) -> None:
+    """Remove what another run left: a storage may hold a search of the same name, begun in another results folder."""
+    mark = place / HASH_FILE
+    if not mark.is_file() or mark.read_text(encoding="utf-8").strip() != run_hash(run):
+        result = place / RESULT_FILE
+        with suppress(UserError):
+            if read_result(place)["hash"] == run_hash(run):  # taken over from an equal run
+                return
+        for name in (TRAINING_FILE, MODEL_FILE, JUDGED_FILE, FAILED_FILE):
+            (place / name).unlink(missing_ok=True)
+        result.unlink(missing_ok=True)
+        write_text(mark, run_hash(run) + "\n")
 
 
 def refuse_failed(workplace: Path) -> None:

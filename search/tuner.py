@@ -80,12 +80,18 @@ def asha(budget: int, grace: int, reduction: int, metric: str, known: Iterable[T
         time_attr="step", metric=metric, mode="max", max_t=budget, grace_period=grace, reduction_factor=reduction
     )
     for trial in known:
+        teach(scheduler, trial, budget, metric)
+    return scheduler
+
+
+def teach(scheduler: TrialScheduler, trial: Trial, budget: int, metric: str) -> None:
+    """Tell ASHA the learning curve of a trial that is over, as if it had just run."""
+    if isinstance(scheduler, Halving):
         standin: Any = SimpleNamespace(trial_id=trial.key)
         scheduler.on_trial_add(None, standin)  # type: ignore[arg-type]
         for row in trial.curve:
             if row["step"] < budget and row.get(metric) == row.get(metric):
                 scheduler.on_trial_result(None, standin, row)
-    return scheduler
 
 
 def run_round(

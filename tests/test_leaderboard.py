@@ -59,6 +59,33 @@ def test_a_newer_search_replaces_the_row_of_the_same_run_and_an_older_one_does_n
     assert [(row["search"], row["mean"], row["rank"]) for row in found] == [("c", 0.6, 1), ("a", 0.4, 2), ("c", 0.2, 3)]
 
 
+def test_an_unproved_row_neither_replaces_nor_outranks_a_proved_one(tmp_path):
+    weak = {"n": 1, "proved": False, "verdict": "unproved"}
+    merge_leaderboard(tmp_path, "a", "ptbxl", DAY.format(1), [standing("m1s1k1", 0.5), standing("m2s1k1", 0.4)])
+    late = [standing("m1s1k1", 0.9, **weak), standing("m3s1k1", 0.8, **weak), standing("m4s1k1", math.nan)]
+    merge_leaderboard(tmp_path, "b", "ptbxl", DAY.format(2), late)
+    assert rows(tmp_path) == [("m1s1k1", 1), ("m2s1k1", 2), ("m3s1k1", 3), ("m4s1k1", 4)]
+    assert read_leaderboard(tmp_path / LEADERBOARD_FILE)[0]["search"] == "a"
+    merge_leaderboard(tmp_path, "c", "ptbxl", DAY.format(1), [standing("m3s1k1", 0.3)])  # older, and proved
+    assert rows(tmp_path) == [("m1s1k1", 1), ("m2s1k1", 2), ("m3s1k1", 3), ("m4s1k1", 4)]
+    assert read_leaderboard(tmp_path / LEADERBOARD_FILE)[2]["search"] == "c"
+
+
+def test_one_run_on_other_data_or_by_another_metric_is_another_row(tmp_path):
+    merge_leaderboard(tmp_path, "a", "ptbxl", DAY.format(1), [standing(mean=0.5)])
+    merge_leaderboard(tmp_path, "b", "ptbxl", DAY.format(2), [standing(mean=0.6, metric="val_r")])
+    merge_leaderboard(tmp_path, "c", "mimic", DAY.format(3), [standing(mean=0.7)])
+    assert [row["search"] for row in read_leaderboard(tmp_path / LEADERBOARD_FILE)] == ["c", "b", "a"]
+
+
+def test_a_search_that_is_concluded_again_replaces_its_own_rows_and_no_others(tmp_path):
+    merge_leaderboard(tmp_path, "a", "ptbxl", DAY.format(1), [standing("m1s1k1", 0.5)])
+    before = [standing("m2s1k1", 0.9), standing("m3s1k1", 0.8), standing("m1s1k1", 0.7, proved=False)]
+    merge_leaderboard(tmp_path, "b", "ptbxl", DAY.format(2), before)
+    merge_leaderboard(tmp_path, "b", "ptbxl", DAY.format(2), [standing("m3s1k1", 0.6)])
+    assert rows(tmp_path) == [("m3s1k1", 1), ("m1s1k1", 2)]
+
+
 def test_zones_of_time_are_told_apart(tmp_path):
     merge_leaderboard(tmp_path, "later", "ptbxl", "2026-01-01T10:00:00+0000", [standing(mean=0.5)])
     merge_leaderboard(tmp_path, "earlier", "ptbxl", "2026-01-01T11:00:00+0200", [standing(mean=0.6)])

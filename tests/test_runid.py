@@ -21,6 +21,7 @@ from ecggen.runid import (
     settings_of,
     two_digits,
 )
+from tests.tiny import tiny_run
 from tests.user_fault import fault_of
 
 V1 = Path(__file__).resolve().parents[1] / "configs" / "train" / "v1.yaml"
@@ -214,3 +215,12 @@ def test_the_hash_is_the_same_in_every_process():
     code = "from ecggen.config import RunConfig; from ecggen.runid import run_hash; print(run_hash(RunConfig()))"
     other = subprocess.run([sys.executable, "-c", code], cwd=V1.parents[2], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == run_hash(RunConfig())
+
+
+def test_sizes_of_the_other_mode_are_no_part_of_a_run():
+    vector = tiny_run(model__fast_state__mode="vector")
+    assert run_hash(vector) == run_hash(tiny_run(model__fast_state__mode="vector", model__fast_state__hidden=8))
+    assert run_hash(vector) != run_hash(tiny_run(model__fast_state__mode="vector", model__fast_state__size=32))
+    mlp = tiny_run(model__fast_state__mode="mlp")
+    assert run_hash(mlp) == run_hash(tiny_run(model__fast_state__mode="mlp", model__fast_state__size=32))
+    assert run_hash(mlp) != run_hash(tiny_run(model__fast_state__mode="mlp", model__fast_state__hidden=8))

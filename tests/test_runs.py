@@ -26,6 +26,7 @@ from ecggen.stepfolder import claim_folder
 from ecggen.train import train
 from tests.conftest import REPO
 from tests.tiny import as_options, tiny_run
+from tests.user_fault import fault_of
 
 FILES = {"config.yaml", "model.safetensors", "metrics.json", "history.csv", "rejected.csv", "record.png"}
 FILES |= {"run_info.json", "DONE"}
@@ -246,6 +247,17 @@ def test_a_keeping_that_was_cut_off_is_written_over_and_a_finished_one_is_reused
     before = (folder / "DONE").stat().st_mtime_ns
     assert keep_trained(run, "m1s1k1", tmp_path, train(run, quiet=True), 1.0, say=said.append) == folder
     assert (folder / "DONE").stat().st_mtime_ns == before and "reused" in said.pop()
+
+
+def test_a_finished_folder_is_reused_where_the_recordings_are_gone(tmp_path):
+    gone = {"data__source": "wfdb", "data__root": str(tmp_path / "gone")}
+    run, said = tiny_run(**gone), []
+    with claim_folder(tmp_path, "m1s1k1", 6, run_hash(run)) as claim:
+        claim.finish()
+    assert keep_trained(run, "m1s1k1", tmp_path, None, 1.0, say=said.append) == claim.folder
+    assert "reused" in said.pop()
+    assert "gone" in fault_of(keep_trained, tiny_run(**gone, train__seed=5), "m1s1k1", tmp_path, None, 1.0)
+    assert (claim.folder / "DONE").is_file()
 
 
 @pytest.mark.slow

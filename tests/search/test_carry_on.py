@@ -162,6 +162,7 @@ def extended(undisturbed, tmp_path_factory):
     return base, before, live
 
 
+@pytest.mark.slow  # 12 s
 def test_extending_adds_as_many_trials_and_touches_no_other(extended):
     base, (known, written), _ = extended
     assert len(of_kind(of(base), "trial")) == 7

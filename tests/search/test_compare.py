@@ -8,7 +8,7 @@ import pytest
 
 from ecggen.eval import VALIDATION
 from ecggen.metrics import METRICS
-from search.compare import Candidate, bootstrap_differences, paired_interval, rank
+from search.compare import Candidate, bootstrap_differences, paired_interval, rank, run_names
 from tests.user_fault import fault_of
 
 RECORDS, SAMPLES = 150, 100
@@ -163,6 +163,28 @@ def test_a_clear_winner_wins_and_the_only_one_is_alone(common):
     assert rank([], "val_r2") == []
 
 
+@pytest.mark.parametrize(("seeds", "of_winner"), [((1, 1), False), ((3, 1), True), ((1, 3), True)])
+def test_one_seed_on_a_side_is_no_verdict(common, seeds, of_winner):
+    """Its seed noise is not in the interval, so that any difference would be one."""
+    rng = np.random.default_rng(4)
+    pair = [
+        candidate(name, drawn(rng, common, 0.001, 0.001, level, n))
+        for name, level, n in (("m1s1k1", 0.6, seeds[0]), ("m2s1k1", 0.5, seeds[1]))
+    ]
+    standings = rank(pair, "val_r", 200)
+    assert [s.verdict for s in standings] == ["unproved", "unproved"] and standings[0].proved == of_winner
+    assert [s.repeats for s in standings] == [s.n for s in standings]
+
+
+def test_runs_of_one_id_are_told_apart(common):
+    rng = np.random.default_rng(4)
+    found = [candidate("m1s1k1", drawn(rng, common, 0.001, 0.001, level)) for level in (0.6, 0.5, 0.4)]
+    found[1].hash, found[2].runid = "cd" * 32, "m2s1k1"
+    standings = rank(found, "val_r", 200)
+    assert [s.against for s in standings] == ["m1s1k1_cdcdcd", "m1s1k1_ababab", "m1s1k1_ababab"]
+    assert run_names(standings) == ["m1s1k1_ababab", "m1s1k1_cdcdcd", "m2s1k1"]
+
+
 def test_the_trial_that_was_chosen_for_its_figure_proves_nothing(common):
     (only,) = rank([candidate("m1s1k1", drawn(np.random.default_rng(0), common), fresh=False)], "val_r")
-    assert not only.proved
+    assert not only.proved and only.repeats == 0

@@ -74,7 +74,7 @@ def of(base):
 def faulty(tmp_path_factory):
     """A search with a trial that explodes, one that hangs, one that is too slow, and three sound ones."""
     base = tmp_path_factory.mktemp("faulty")
-    live = begin(base, [EXPLODES, HUNG, SLOW, "0.001", "0.002", "0.005"], "--trial-time-limit", 5)
+    live = begin(base, [EXPLODES, HUNG, SLOW, "0.001", "0.002", "0.005"], "--trial-time-limit", 4, "--finalists", 0)
     assert live.end() == 0, live.err
     return base, live, {row["train.lr"]: row for row in of_kind(of(base), "trial")}
 
@@ -89,7 +89,7 @@ def test_a_loss_that_is_not_finite_fails_its_trial_alone(faulty):
 def test_a_trial_that_is_hung_or_slow_is_ended_by_its_limit_and_not_tried_again(faulty, rate):
     base, live, table = faulty
     ended = table[rate]
-    assert (ended["status"], ended["reason"]) == ("failed", "time limit of 5 s passed, stopped after 5 s")
+    assert (ended["status"], ended["reason"]) == ("failed", "time limit of 4 s passed, stopped after 4 s")
     starts = [line for line in live.out.splitlines() if f"trial {ended['number']}/6" in line]
     assert len(starts) == 1 and "failed" in starts[0]
     assert not (of(base) / ended["folder"] / "training.pt").exists()
@@ -126,20 +126,20 @@ def test_a_time_budget_that_is_too_short_is_one_line(tmp_path):
     live.until((of(tmp_path) / "search.yaml").exists)
     began = time.monotonic()
     assert live.end() == 2
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 20  # Ray gives a worker that does not listen ten seconds
     assert live.err.startswith("error: out/searches/one: expected a trial that reached its budget, got none; see ")
     assert live.err.count("\n") == 1
     assert {row["status"] for row in of_kind(of(tmp_path), "trial")} == {"stopped"}
     check_study(of(tmp_path))
 
 
-@pytest.mark.slow  # 20 s
+@pytest.mark.slow  # 40 s
 def test_a_hung_trial_does_not_outlast_the_time_budget(tmp_path):
-    live = begin(tmp_path, [HUNG, "0.001", "0.002"], "--time-budget", 10)
+    live = begin(tmp_path, [HUNG, "0.001", "0.002"], "--time-budget", 20)
     live.until((of(tmp_path) / "search.yaml").exists)
     began = time.monotonic()
     assert live.end() == 0, live.err
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 35
     status = {row["train.lr"]: row["status"] for row in of_kind(of(tmp_path), "trial")}
     assert status == {HUNG: "stopped", "0.001": "completed", "0.002": "completed"}
     assert len(rows(of(tmp_path) / "leaderboard.csv")) == 1
@@ -268,7 +268,7 @@ def test_a_search_outlives_a_node_of_its_cluster(two_nodes, tmp_path):
     live = begin(tmp_path, ["0.001", "0.002", "0.005"], *words, **token)
     assert live.end() == 2
     assert re.fullmatch(r"error: --storage: expected a folder that all nodes share, .*\n", live.err)
-    live = Live(tmp_path, "--resume", "one", "--results", "out", *words[:4], "--storage", tmp_path / "shared", **token)
+    live = begin(tmp_path, ["0.001", "0.002", "0.005"], *words, "--storage", tmp_path / "shared", **token)
     live.until(lambda: len(list(tmp_path.glob("shared/one/trials/*/training.pt"))) == 2)
     lose(second)
     assert live.end() == 0, live.err

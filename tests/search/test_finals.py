@@ -1,17 +1,31 @@
 """The proof: who is repeated, with which seeds, where, and what is compared."""
 
 import math
+import os
+import time
 
 import numpy as np
 import pytest
 
 from ecggen.config import RunConfig
 from ecggen.configfile import apply_settings
+from ecggen.leaderboard import LEADERBOARD_FILE, read_leaderboard
 from ecggen.runid import run_hash
 from search.compare import rank
-from search.finals import candidates, data_words, finalists, judged_sums, repeats, with_seed
+from search.finals import candidates, conclude, data_words, finalists, judged_sums, repeats, with_seed
 from search.ledger import COMPLETED, FAILED, REUSED, RUNNING, STOPPED, Ledger, equal_runs
-from tests.fake_search import METRIC, as_text, completed, failed, new_trial, reread, row, stopped, write_result
+from tests.fake_search import (
+    METRIC,
+    as_text,
+    completed,
+    failed,
+    new_trial,
+    order_of,
+    reread,
+    row,
+    stopped,
+    write_result,
+)
 from tests.tiny import tiny_run
 
 
@@ -205,6 +219,70 @@ def test_with_another_seed_a_run_is_otherwise_the_same():
 
 
 def test_data_in_a_few_words():
-    assert data_words(tiny_run(data__simulator__seed=3)) == "simulator 60 seed 3"
-    wfdb = apply_settings(RunConfig(), {"data.source": "wfdb", "data.root": "/records/ward"})
-    assert data_words(wfdb) == "wfdb ward"
+    run = tiny_run(data__simulator__seed=3)
+    assert data_words(order_of(base=run, data="simulator-c1f0a2b3c4d5e6f7")) == "simulator 60 seed 3 c1f0a2"
+    assert data_words(order_of(base=run, data="")) == "simulator 60 seed 3"
+
+
+@pytest.mark.parametrize(
+    ("source", "folds", "words"),
+    [
+        ("ptbxl", [9], "ptbxl ward c1f0a2, folds 9"),
+        ("ptbxl", [7, 9], "ptbxl ward c1f0a2, folds 7 9"),
+        ("wfdb", [9], "wfdb ward c1f0a2"),
+        ("wfdb", [3], "wfdb ward c1f0a2, folds 3"),
+    ],
+)
+def test_other_files_or_folds_are_other_words(source, folds, words):
+    run = apply_settings(
+        RunConfig(),
+        {"data.source": source, "data.root": "/records/ward", "data.train_folds": [1], "data.val_folds": folds},
+    )
+    assert data_words(order_of(base=run, data=f"{source}-c1f0a2b3c4d5e6f7")) == words
+
+
+# What is left
+
+
+@pytest.fixture
+def proven(ledger):
+    """Two finalists of one run id with two repeats each, the second one better."""
+    first, second = (completed(ledger, lr, value) for lr, value in ((0.001, 0.9), (0.002, 0.8)))
+    for repeat in repeats(ledger, [first, second], 2, {}):
+        end_repeat(ledger, repeat, {0.001: 0.5, 0.002: 0.7}[ledger.run_of(repeat).train.lr] + repeat.seed / 1000)
+    return first, second
+
+
+def keep(results, trial, name):
+    """A result folder as a promotion leaves it."""
+    (results / name).mkdir(parents=True)
+    (results / name / "DONE").write_text(f"{trial.hash}\n")
+
+
+def test_a_leaderboard_is_as_old_as_the_last_training_and_not_as_its_making(ledger, proven, tmp_path, monkeypatch):
+    monkeypatch.setattr("search.finals.promote_all", lambda jobs, *rest: [None for _ in jobs])
+    for at, trial in enumerate(ledger):
+        os.utime(ledger.folder / trial.key / "result.json", (1e9 + at, 1e9 + at))
+    conclude(order_of(), ledger, tmp_path, 1, lambda line: None)
+    when = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(1e9 + 5))
+    assert {line["when"] for line in read_leaderboard(tmp_path / LEADERBOARD_FILE)} == {when}
+
+
+def test_a_promoted_folder_stays_in_the_leaderboard_whatever_became_of_the_trial(ledger, proven, tmp_path, monkeypatch):
+    jobs, results = [], tmp_path / "results"
+
+    def promote_all(wanted, *rest):
+        jobs.extend(wanted)
+        return [None for _ in wanted]
+
+    monkeypatch.setattr("search.finals.promote_all", promote_all)
+    first, second = proven
+    keep(results, second, f"m1s1k1_step6_{second.hash[:6]}")
+    outcome = conclude(order_of(), ledger, results, 1, lambda line: None)
+    assert jobs == [(ledger.folder / first.key, "m1s1k1")]
+    names = [f"m1s1k1_step6_{second.hash[:6]}", ""]
+    assert [one.folder for one in outcome.standings] == names
+    assert [line["folder"] for line in read_leaderboard(ledger.folder / LEADERBOARD_FILE)] == names
+    assert outcome.lost == (f"m1s1k1_{first.hash[:6]}",)
+    keep(results, first, "m1s1k1_step6")
+    assert conclude(order_of(), ledger, results, 1, lambda line: None).lost == () and len(jobs) == 1

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import Future
 
 import pytest
 
@@ -88,6 +89,41 @@ def test_several_are_promoted_and_the_fault_of_one_stops_no_other(searched, tmp_
     assert fault.startswith("0002_m1s1k1") and "config.yaml" in fault and "\n" not in fault
     for folder in (first, third):
         assert find_run(tmp_path, folder.name) == folder and read_card(folder)["runid"] == "m1s1k1"
+
+
+def test_the_plain_name_belongs_to_the_first_of_a_run_id(searched, tmp_path, monkeypatch):
+    """The winner of several finalists of one id is the first job, and its promotion may well be the slowest."""
+    monkeypatch.setattr("search.promote.ProcessPoolExecutor", Slow)
+    jobs = [
+        (searched / "finalists" / "m1s1k1" / "seed5", "m1s1k1"),
+        (searched / "trials" / "0001_m1s1k1", "m1s1k1"),
+    ]
+    first, second = promote_all(jobs, tmp_path, 2, lambda line: None)
+    assert (first.name, second.name) == ("m1s1k1_step6", f"m1s1k1_step6_{run_hash(tiny_run())[:6]}")
+
+
+class Slow:
+    """A pool of this process that does the last that it was given first."""
+
+    def __init__(self, *arguments):
+        self.waiting = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *fault):
+        pass
+
+    def submit(self, work, *arguments, **named):
+        future = Future()
+        future.result = lambda: self.run() or Future.result(future)
+        self.waiting.append((future, work, arguments, named))
+        return future
+
+    def run(self):
+        while self.waiting:
+            future, work, arguments, named = self.waiting.pop()
+            future.set_result(work(*arguments, **named))
 
 
 def test_no_jobs_are_no_work(tmp_path):

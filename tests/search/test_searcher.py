@@ -48,6 +48,9 @@ class Watcher:
         self.study.report(trial)
         self.events.append(("reported", trial.key))
 
+    def refused(self, params, reason):
+        self.events.append(("refused", params))
+
     def ended(self, trial):
         self.study.end(trial)
         self.events.append(("ended", trial.key))

@@ -507,3 +507,13 @@ def test_a_space_needs_neither_torch_nor_a_search_package():
     code = "import sys, search.space; print(*sorted({'torch', 'ray', 'optuna'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_a_part_of_a_grid_is_drawn_from_all_of_it():
+    space = space_of({"m": [1, 2, 3, 5], "s": [1, 4]})
+    whole = space.points(BASE, TABLE, 8, 0)
+    assert whole == space.grid(BASE, TABLE) == space.points(BASE, TABLE, 100, 0)
+    drawn = space.points(BASE, TABLE, 4, 0)
+    assert sorted(drawn, key=str) == sorted(whole, key=str) and drawn == space.points(BASE, TABLE, 4, 0)
+    assert {point["m"] for seed in range(20) for point in space.points(BASE, TABLE, 4, seed)[:4]} == {1, 2, 3, 5}
+    assert space.points(BASE, TABLE, 4, 1) != drawn

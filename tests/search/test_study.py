@@ -402,3 +402,17 @@ def test_opening_a_study_warns_of_nothing(ledger):
         warnings.simplefilter("error")
         for algorithm in ALGORITHMS:
             open_study(ledger, algorithm)
+
+
+def test_a_damaged_study_is_put_aside(tmp_path):
+    (tmp_path / "study.db").write_bytes(b"no database at all" * 100)
+    study = Study(tmp_path, "random", "val_r", 0)
+    assert study.fed() == set()
+    assert (tmp_path / "study.db.damaged").is_file()
+
+
+def test_a_folder_may_have_signs_that_mean_something_in_a_url(tmp_path):
+    odd = tmp_path / "od?d%20#ä"
+    odd.mkdir()
+    Study(odd, "random", "val_r", 0)
+    assert (odd / "study.db").is_file() and not (tmp_path / "od").exists()

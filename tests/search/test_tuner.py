@@ -7,7 +7,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from search.ledger import Trial
-from search.tuner import asha
+from search.tuner import asha, teach
 
 METRIC = "val_hidden_r"
 
@@ -67,3 +67,9 @@ def test_a_known_figure_that_is_no_number_is_not_compared_with():
     scheduler = asha(90, 10, 3, METRIC, [known(1, math.nan), known(2, math.nan)])
     scheduler.on_trial_add(None, live())
     assert decide(scheduler, live(), 10, 0.1) == TrialScheduler.CONTINUE
+
+
+def test_a_result_that_is_taken_over_in_mid_search_is_compared_with_too(scheduler):
+    for number in range(4, 12):
+        teach(scheduler, known(number, 0.9), 90, METRIC)
+    assert decide(scheduler, live(), 10, 0.7) == TrialScheduler.STOP
