@@ -101,17 +101,20 @@ def whole(run: RunConfig, place: Path, push: Callable[[], None], judge: bool, te
     return message(result.history[-1])
 
 
-def message(row: dict[str, float]) -> dict[str, Any]:
+def message(row: dict[str, float], again: bool = False) -> dict[str, Any]:
     """A row of the learning curve as a report: the same names every time."""
     names = ("step", "seconds", *ROW)
-    return {**{name: row.get(name, float("nan")) for name in names}, "complete": False, "failed": ""}
+    return {**{name: row.get(name, float("nan")) for name in names}, "complete": False, "failed": "", "again": again}
 
 
 def say_again(history: list[dict[str, float]], run: RunConfig, tell: Tell) -> None:
-    """Report what an earlier attempt learned; its last row, where it was whole, comes when the trial is complete."""
+    """Report what an earlier attempt learned; its last row, where it was whole, comes when the trial is complete.
+
+    The attempt went on after every row but the last one, so that only this one is still to be decided.
+    """
     for row in history:
         if row["step"] < run.train.steps:
-            tell(message(row))
+            tell(message(row, again=row is not history[-1]))
 
 
 def begun(workplace: Path) -> list[dict[str, float]]:

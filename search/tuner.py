@@ -71,7 +71,9 @@ class Halving(AsyncHyperBandScheduler):
         """Go on or stop."""
         if getattr(trial, "config", {}).get("full"):
             return str(TrialScheduler.CONTINUE)
-        return str(super().on_trial_result(tune_controller, trial, result))
+        decision = str(super().on_trial_result(tune_controller, trial, result))
+        # A report that is repeated counts at its rung, but was decided before the search was left.
+        return str(TrialScheduler.CONTINUE) if result.get("again") else decision
 
 
 def asha(budget: int, grace: int, reduction: int, metric: str, known: Iterable[Trial]) -> TrialScheduler:

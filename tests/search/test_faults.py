@@ -127,7 +127,7 @@ def test_a_time_budget_that_is_too_short_is_one_line(tmp_path):
     began = time.monotonic()
     assert live.end() == 2
     assert time.monotonic() - began < 20  # Ray gives a worker that does not listen ten seconds
-    assert live.err.startswith("error: out/searches/one: expected a trial that reached its budget, got none; see ")
+    assert live.err.startswith("error: out/searches/one: expected a trial that reached its budget, got none of 2; see ")
     assert live.err.count("\n") == 1
     assert {row["status"] for row in of_kind(of(tmp_path), "trial")} == {"stopped"}
     check_study(of(tmp_path))

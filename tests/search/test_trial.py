@@ -43,11 +43,11 @@ def alone(tmp_path_factory):
 
 
 def figures(rows):
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+    return [{name: value for name, value in row.items() if name not in ("seconds", "again")} for row in rows]
 
 
 def test_every_report_has_all_names(alone):
-    assert all(set(row) == {"step", "seconds", *ROW, "complete", "failed"} for row in alone[0])
+    assert all(set(row) == {"step", "seconds", *ROW, "complete", "failed", "again"} for row in alone[0])
     assert [row["step"] for row in alone[0]] == [2, 4, 6]
     assert math.isnan(message({"step": 1})["val_r"])
 
@@ -55,7 +55,9 @@ def test_every_report_has_all_names(alone):
 def test_a_stopped_trial_goes_on_from_its_state_and_ends_as_if_nothing_had_happened(alone, tmp_path):
     assert [row["step"] for row in trained(tmp_path, stop=4)] == [2, 4]
     assert load_training(tmp_path)["step"] == 4
-    assert figures(trained(tmp_path)) == figures(alone[0])
+    again = trained(tmp_path)
+    assert figures(again) == figures(alone[0])
+    assert [row["again"] for row in again] == [True, False, False]  # what was decided before, and what was not
     ours, theirs = (load_model(place / "model.safetensors").state_dict() for place in (tmp_path, alone[1]))
     assert all((value == theirs[name]).all() for name, value in ours.items())
     assert not (tmp_path / "training.pt").exists()

@@ -73,3 +73,12 @@ def test_a_result_that_is_taken_over_in_mid_search_is_compared_with_too(schedule
     for number in range(4, 12):
         teach(scheduler, known(number, 0.9), 90, METRIC)
     assert decide(scheduler, live(), 10, 0.7) == TrialScheduler.STOP
+
+
+def test_a_decision_of_before_the_search_was_left_stands(scheduler):
+    """But what is said again counts for the others."""
+    again = {"step": 10, METRIC: 0.1, "again": True}
+    assert scheduler.on_trial_result(None, live(), again) == TrialScheduler.CONTINUE
+    assert decide(scheduler, live(), 30, 0.1) == TrialScheduler.CONTINUE
+    scheduler.on_trial_add(None, live("other"))
+    assert decide(scheduler, live("other"), 10, 0.41) == TrialScheduler.CONTINUE
