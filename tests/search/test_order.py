@@ -31,7 +31,7 @@ def test_an_order_comes_back_as_it_was(tmp_path):
         warm_start=("an-old-one", "another"),
         asha=False,
         code=code_digests(),
-        space_file="/home/käthe/räume/mine.yaml",
+        space_file="/räume von käthe/mine.yaml",
     )
     write_order(tmp_path / "a" / "now", order)
     assert read_order(tmp_path / "a" / "now") == order
