@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ecggen.atomic import write_text
+from ecggen.atomic import write_json, write_text
 from ecggen.config import RunConfig
 from ecggen.configfile import dump_yaml, load_run_config
 from ecggen.errors import UserError
@@ -149,8 +149,7 @@ class Ledger:
 
     def write(self, trial: Trial) -> None:
         """Note on disk what is known of a trial."""
-        text = json.dumps(_plain(asdict(trial)), allow_nan=False)
-        write_text(self.folder / trial.key / TRIAL_FILE, text + "\n")
+        write_json(self.folder / trial.key / TRIAL_FILE, asdict(trial))
 
     def end(self, trial: Trial, status: str, reason: str = "") -> None:
         """The trial is over. One that is whole takes its figures from the checkpoint that was kept.
@@ -303,15 +302,6 @@ def _number_of(place: Path) -> int:
     """The number that a trial's folder begins with, 0 where it is none."""
     digits = place.name.split("_")[0]
     return int(digits) if digits.isascii() and digits.isdigit() else 0
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN: None stands for it."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _numbers(value: Any) -> Any:

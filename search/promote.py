@@ -6,14 +6,10 @@ made here. That takes a while for each, so several are made side by side, in pro
 
 import math
 import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from ecggen.checkpoint import MODEL_FILE, load_model
 from ecggen.config import RunConfig
@@ -22,6 +18,7 @@ from ecggen.errors import UserError
 from ecggen.runid import run_hash
 from ecggen.runs import keep_trained
 from ecggen.train import RunResult
+from ecggen.worker import start_worker
 from search.interrupt import held_back
 from search.ledger import CONFIG_FILE, FINALISTS, RESULT_FILE, TRIALS, read_result
 
@@ -116,7 +113,7 @@ def promote_all(jobs: Sequence[Job], results: Path, workers: int, say: Say = pri
         return [_told(_promoted(trial, runid, results, threads=max(workers, 1)), say) for trial, runid in jobs]
     workers = min(workers, len(jobs))
     others = multiprocessing.active_children()
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker) as pool:
         try:
             kept: dict[int, Path | None] = {}
             for wave in _waves(jobs):
@@ -136,20 +133,6 @@ def _waves(jobs: Sequence[Job]) -> list[list[int]]:
     ids = [runid for _, runid in jobs]
     first = [at for at, runid in enumerate(ids) if ids.index(runid) == at]
     return [first, [at for at in range(len(jobs)) if at not in first]]
-
-
-def _start_worker() -> None:
-    """One thread a worker; one without a parent ends."""
-    torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for ever for work."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _promoted(trial: Path, runid: str, results: Path, threads: int | None = None) -> tuple[Path | None, list[str]]:

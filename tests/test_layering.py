@@ -27,7 +27,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.runid": SETTINGS,
     "ecggen.stepfolder": RESULTS,
     "ecggen.progress": BASE,
-    "ecggen.data": BASE,
+    "ecggen.worker": (),
+    "ecggen.data": (*BASE, "ecggen.worker"),
     "ecggen.data.heart": (),
     "ecggen.data.recording": (),
     "ecggen.data.rpeaks": (),
@@ -48,7 +49,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.runs": ("ecggen",),
     "search": (
         *(*RESULTS, "ecggen.metrics", "ecggen.leaderboard"),
-        *(f"ecggen.{name}" for name in ("data", "train", "eval", "checkpoint", "plots", "runs")),
+        *(f"ecggen.{name}" for name in ("data", "train", "eval", "checkpoint", "plots", "runs", "worker")),
     ),
     "main": ("ecggen",),
     "run_search": ("ecggen", "search"),

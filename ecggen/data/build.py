@@ -6,15 +6,12 @@ day-long record nor a million short ones ever lie in memory, and the result does
 
 import multiprocessing
 import os
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIG_IGN, SIGINT
-from signal import signal as set_handler
 
 import numpy as np
 import torch
@@ -26,6 +23,7 @@ from ecggen.data.rpeaks import detect_r_peaks
 from ecggen.data.sources.contract import Entry, Source, UnreadableError
 from ecggen.data.store import STORED, Part, Remark, StoreWriter, part_of
 from ecggen.errors import UserError
+from ecggen.worker import start_worker
 
 PART_WINDOWS = 256  # windows a part file holds at most, about 7 MB
 CHUNK_RECORDS = 64  # records a worker is given at a time
@@ -113,28 +111,13 @@ def _results(job: Job, chunks: list[list[Entry]], workers: int) -> Iterator[list
         return
     context = multiprocessing.get_context("spawn")  # a fork of a process that has run torch threads may hang
     try:
-        with ProcessPoolExecutor(workers, context, initializer=_start_worker) as pool:
+        with ProcessPoolExecutor(workers, context, initializer=start_worker) as pool:
             yield from pool.map(process_chunk, tasks)
     except BrokenProcessPool as error:
         raise UserError(
             "preprocessing: expected every worker process to finish, got one that died (out of memory, or a script "
             "without `if __name__ == '__main__':`); guard the script, or set data.workers=1"
         ) from error
-
-
-def _start_worker() -> None:
-    """One thread a worker; an interrupt is the parent's to handle, a worker without a parent ends."""
-    torch.set_num_threads(1)
-    set_handler(SIGINT, SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for ever for work."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def process_chunk(task: tuple[Job, int, list[Entry]]) -> list[Part]:

@@ -3,6 +3,14 @@
 import pytest
 from alembic.script import ScriptDirectory
 
+from search.ledger import Ledger
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    """An empty one, of the search `now`."""
+    return Ledger(tmp_path / "now")
+
 
 @pytest.fixture(scope="module")
 def quick_studies():

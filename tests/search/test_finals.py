@@ -29,11 +29,6 @@ from tests.fake_search import (
 from tests.tiny import tiny_run
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    return Ledger(tmp_path / "now")
-
-
 def judge(ledger, trial, rho):
     """The sums of 20 records whose r is `rho`, as a trial leaves them."""
     sums = np.zeros((20, 2, 6))

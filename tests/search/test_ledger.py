@@ -35,12 +35,6 @@ from tests.fake_search import (
 from tests.tiny import tiny_run
 from tests.user_fault import fault_of
 
-
-@pytest.fixture
-def ledger(tmp_path):
-    return Ledger(tmp_path / "now")
-
-
 # Keeping
 
 
