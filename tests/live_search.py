@@ -20,6 +20,11 @@ OWN = ("model.fast_state.size", "model.vcg.basis_k", "train.steps", "train.valid
 FIGURES = ("step", "train_loss", "val_hidden_r", "val_hidden_r2", "val_r", "val_r2")
 STATES = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
 PATIENCE = 180  # s until something that has to happen is given up
+ON_TWO_CORES = """
+import os, sys
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def tiny_words(**changes):
@@ -31,6 +36,8 @@ def tiny_words(**changes):
 
 class Live:
     """A running run_search.py, in a session of its own: a terminal's Ctrl-C reaches all of its processes.
+
+    It sees two cores, whatever machine this is: how many trials are under way at a time is part of what is tested.
 
     Args:
         folder: its working folder; what it says goes to files there.
@@ -46,7 +53,12 @@ class Live:
         command = [sys.executable, str(REPO / "run_search.py"), *map(str, words)]
         with self.said["out"].open("w") as out, self.said["err"].open("w") as err:
             self.process = subprocess.Popen(
-                command, cwd=folder, env={**os.environ, **environment}, stdout=out, stderr=err, start_new_session=True
+                [sys.executable, "-c", ON_TWO_CORES, *command],
+                cwd=folder,
+                env={**os.environ, **environment},
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
             )
 
     @property

@@ -83,13 +83,13 @@ def disturbed(tmp_path_factory):
     live.until(lambda: under_way(folder, 1, 2))
     seen["learned"] = learned(folder)
     os.kill(live.workers()[0], signal.SIGKILL)
-    live.until(lambda: under_way(folder, 3))
+    live.until(lambda: states(folder) and under_way(folder, 3))
     live.kill()
     seen["learned"] |= learned(folder)
     seen["over when killed"] = states(folder)
 
     live = resume(base)
-    live.until(lambda: under_way(folder, 5))
+    live.until(lambda: len(states(folder)) >= 3 and under_way(folder, 5))
     live.interrupt()
     seen["code"], seen["interrupted"] = live.end(), live
     seen["over when interrupted"] = states(folder)
