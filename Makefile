@@ -52,7 +52,7 @@ $(VENV)/.installed-search: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test,dev,search]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test,dev,search,dashboard]"
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-search
 
 $(VENV)/.installed-bench: pyproject.toml constraints.txt | $(BIN)/python

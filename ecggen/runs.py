@@ -18,7 +18,7 @@ import torch
 from ecggen import __version__
 from ecggen.atomic import whole_file, write_json, write_text
 from ecggen.card import METRICS_FILE
-from ecggen.checkpoint import MODEL_FILE, TRAINING_FILE, load_model, save_model
+from ecggen.checkpoint import MODEL_FILE, TRAINING_FILE, load_model, load_training, save_model
 from ecggen.config import RunConfig
 from ecggen.configfile import dump_yaml, load_run_config
 from ecggen.data.pipeline import ECGDataset
@@ -32,6 +32,7 @@ from ecggen.eval import (
     source_agreement,
     training_baselines,
 )
+from ecggen.events import EventFile
 from ecggen.leads import LEADS, lead_indices
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.probe import encode_states, fit_head, has_two_kinds, multi_hot, probe_card
@@ -90,8 +91,26 @@ def run_and_keep(
         _say_headless(labelled, run, say)
         run = _settings_on_disk(run, claim.folder, claim.state == "resume")
         started = time.time()
-        _keep(claim, run, runid, train(run, report, claim.folder, resume, quiet), labelled, started)
+        with EventFile(claim.folder, _known_rows(claim.folder) if resume else ()) as events:
+            result = train(run, _watched(report, events), claim.folder, resume, quiet)
+        _keep(claim, run, runid, result, labelled, started)
         return claim.folder
+
+
+def _known_rows(folder: Path) -> list[dict[str, float]]:
+    """The learning curve of an unfinished training as far as it is known."""
+    state = load_training(folder)
+    return [] if state is None else state["history"]
+
+
+def _watched(report: Report | None, events: EventFile) -> Report:
+    """The report that also tells the event file."""
+
+    def told(step: int, row: dict[str, float]) -> bool:
+        events.add(row)
+        return report is not None and bool(report(step, row))
+
+    return told
 
 
 def keep_trained(
@@ -144,6 +163,7 @@ def keep_trained(
             return claim.folder
         _say_headless(labelled, run, say)
         write_text(claim.folder / CONFIG_FILE, dump_yaml(run))
+        EventFile(claim.folder, result.history).close()
         _keep(claim, run, runid, result, labelled, time.time() - seconds, extra_info, threads)
         return claim.folder
 

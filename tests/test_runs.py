@@ -55,7 +55,7 @@ def _runid(folder) -> str:
 def test_one_command_trains_judges_draws_and_marks_as_done(finished):
     _, folder, screen = finished
     assert folder.name.endswith("_step6")
-    assert {p.name for p in folder.iterdir() if not p.name.startswith(".")} == FILES
+    assert {p.name for p in folder.iterdir() if not p.name.startswith((".", "events."))} == FILES
     assert "I,II,V2" in screen and "linear regression" in screen and "macro AUROC" in screen
     assert (folder / "record.png").read_bytes().startswith(b"\x89PNG")
 
@@ -172,7 +172,7 @@ def test_an_unfinished_run_is_carried_on_only_when_asked(tmp_path):
     with pytest.raises(UserError, match="--resume.*--force"):
         run_and_keep(run, "m1s1k1", tmp_path, quiet=True)
     folder = run_and_keep(run, "m1s1k1", tmp_path, resume=True, quiet=True)
-    assert {p.name for p in folder.iterdir() if not p.name.startswith(".")} == FILES
+    assert {p.name for p in folder.iterdir() if not p.name.startswith((".", "events."))} == FILES
 
 
 def _hold(results, ready, leave) -> None:
@@ -226,7 +226,7 @@ def test_a_run_trained_elsewhere_is_kept_as_if_it_had_been_trained_here(tmp_path
     here = run_and_keep(run, "m1s1k1", tmp_path / "a", quiet=True, say=lambda _: None)
     info = {"search": "of last night"}
     elsewhere = keep_trained(run, "m1s1k1", tmp_path / "b", train(run, quiet=True), 7000.0, extra_info=info)
-    assert {p.name for p in elsewhere.iterdir() if not p.name.startswith(".")} == FILES
+    assert {p.name for p in elsewhere.iterdir() if not p.name.startswith((".", "events."))} == FILES
     assert elsewhere.name == here.name and (elsewhere / "DONE").read_text() == (here / "DONE").read_text()
     assert _header_and_weights(elsewhere) == _header_and_weights(here)
     for name in ("config.yaml", "rejected.csv"):
