@@ -22,19 +22,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ecggen import __version__
-from ecggen.config import SOURCES
+from ecggen.commandline import EXIT_FAULT
 from ecggen.configfile import did_you_mean, dump_yaml
 from ecggen.errors import Interrupted, UserError
-from ecggen.leaderboard import FIGURES
 from ecggen.runid import CodeTable, read_codes
 from search import cluster, interrupt
-from search.asking import SPACES, check_name, check_places, check_share, how_of, new_order
+from search.asking import SPACES, at_once, check_name, check_places, check_share, how_of, new_order
+from search.options import parser
 from search.order import ORDER_FILE, SEARCHES, code_digests, owned, read_order
 from search.space import load_space, space_names
 
-EXIT_FAULT = 2
-ALGORITHMS = ("optuna", "grid", "random")
 # What the driver imports first when it looks for records and opens its study.
 SOON = (
     "ecggen.data.build",
@@ -43,98 +40,11 @@ SOON = (
     "sqlalchemy.dialects.sqlite",
     "alembic.command",
 )
-EXAMPLES = """examples:
-  python run_search.py --space ttt_mode                            search on the built-in simulator
-  python run_search.py --space joint --data ptbxl --data-root DIR --trials 32
-  python run_search.py --resume ttt_mode-20260501-120000           carry on an interrupted search
-  python run_search.py --resume ttt_mode-20260501-120000 --extend 8
-  python run_search.py --list                                      spaces there are, searches there were
-"""
 # What a search is: decided when it begins, and not to be given again when it is carried on.
 ASKED = (
     "space", "data", "data_root", "trials", "steps", "seed", "threads", "name", "config", "set", "algorithm", "metric",
     "no_asha", "grace_steps", "reduction_factor", "finalists", "seeds", "warm_start",
 )  # fmt: skip
-
-
-STEPS = "budget of a trial; without it that of --set train.steps, else the space's, else the config's"
-GRACE = "steps before ASHA's first look (default: the budget over the squared reduction factor, a twentieth at least)"
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    p = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    what = p.add_argument_group("what to do")
-    what.add_argument("--space", help="a name in configs/spaces, or a file of your own (path/to/mine.yaml)")
-    what.add_argument("--resume", metavar="NAME", help="carry on a search that was left before its end")
-    what.add_argument("--extend", type=_positive, metavar="N", help="with --resume: N more trials, finished or not")
-    what.add_argument(
-        "--rebuild", metavar="NAME", help="make tables, leaderboard and promoted folders anew from trials"
-    )
-    what.add_argument("--list", action="store_true", help="spaces and searches")
-    what.add_argument("--dry-run", action="store_true", help="print what --space or --resume would do, do nothing")
-    run = p.add_argument_group("what every trial starts from")
-    run.add_argument("--config", type=Path, help="settings and run-id table (default: configs/train/v1.yaml)")
-    run.add_argument("--data", choices=SOURCES, help="source of recordings (default: the config's, the simulator)")
-    run.add_argument("--data-root", help="folder of the recordings")
-    run.add_argument("--steps", "--max-steps", type=_positive, help=STEPS)
-    run.add_argument("--seed", type=int, help="of the trials and of the sampler; finalists get the seeds after it")
-    run.add_argument(
-        "--threads", type=_positive, help="torch threads a trial (default: --set train.threads, else its whole cpus)"
-    )
-    run.add_argument("--set", action="append", default=[], metavar="a.b=c", help="any setting by its dotted path")
-    how = p.add_argument_group("how to search")
-    how.add_argument("--trials", type=_positive, help="default: all points of a small grid, else the space's number")
-    how.add_argument("--algorithm", choices=ALGORITHMS, help="default: grid for a small one, else optuna (TPE)")
-    how.add_argument("--metric", choices=FIGURES, help="to be maximised (default: val_hidden_r)")
-    how.add_argument("--no-asha", action="store_true", help="train every trial to its end")
-    how.add_argument("--grace-steps", type=_positive, help=GRACE)
-    how.add_argument("--reduction-factor", type=_positive, help="one trial in so many goes on at a rung (default: 3)")
-    how.add_argument(
-        "--warm-start", nargs="+", default=[], metavar="NAME", help="searches whose results the sampler gets"
-    )
-    how.add_argument("--finalists", type=_count, help="best trials that are repeated (default: 3)")
-    how.add_argument("--seeds", type=_count, help="fresh seeds a finalist (default: 3)")
-    where = p.add_argument_group("where, and how long")
-    where.add_argument("--name", help="of the search's folder (default: <space>-<time>)")
-    where.add_argument("--results", type=Path, default=Path("results"), help="result folders (default: results)")
-    where.add_argument("--cpus-per-trial", type=_share, help="default: 1")
-    where.add_argument(
-        "--gpus-per-trial", type=_share, help="fractions share a GPU (default: a share, if there are any)"
-    )
-    where.add_argument("--concurrency", type=_positive, help="trials at a time (default: as many as fit)")
-    where.add_argument("--address", help="of a Ray cluster, such as auto or host:6379 (default: this machine)")
-    where.add_argument("--storage", help="folder that all nodes share, or a URI: where trials keep their state")
-    where.add_argument("--trial-time-limit", type=float, metavar="SECONDS", help="ends a trial that is hung or slow")
-    where.add_argument(
-        "--time-budget", type=float, metavar="SECONDS", help="ends the search with what there is by then"
-    )
-    where.add_argument("--quiet", action="store_true", help="the end only: table, verdict, next command")
-    where.add_argument("--version", action="version", version=f"ecggen {__version__}")
-    return p
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text}")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text}")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number from 0 on, got {text}")
-    return value
 
 
 def search_folder(results: Path, name: str) -> Path:
@@ -283,20 +193,15 @@ def run_list(args: argparse.Namespace, console: Console) -> None:
 
 
 def run_dry(args: argparse.Namespace) -> None:
-    """Print what a new search would do."""
+    """Print what a new search would do, and what that would cost."""
+    from search.planned import cost_lines, trial_lines
+
     order = new_order(args)
     table: CodeTable = read_codes(Path(order.config), args.results)
+    trials = trial_lines(order, load_space(args.space, table, order.base, SPACES), table)
     print(dump_yaml(order.base), end="")
-    if order.algorithm == "grid":
-        space = load_space(args.space, table, order.base, SPACES)
-        points = space.points(order.base, table, order.trials, order.base.train.seed)
-        for number, point in enumerate(points[: order.trials], 1):
-            print(f"# trial {number}: " + ", ".join(f"{name}={value}" for name, value in point.items()))
-    most = order.trials + order.finalists * order.seeds
-    print(
-        f"# {order.trials} trials by {order.algorithm}, {order.finalists} finalists with {order.seeds} seeds: "
-        f"at most {most} trainings of {order.base.train.steps} steps"
-    )
+    for line in (*trials, *cost_lines(order, args.results, at_once(how_of(args)))):
+        print(f"# {line}")
 
 
 def run_dry_again(args: argparse.Namespace) -> None:

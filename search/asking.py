@@ -4,6 +4,7 @@ Light: neither torch nor Ray is loaded here, so a fault is on screen at once, an
 """
 
 import argparse
+import os
 import tempfile
 import time
 from contextlib import suppress
@@ -142,6 +143,14 @@ def check_places(results: Path, storage: str | None) -> None:
                 path.rmdir()
     if storage is not None:
         Storage(storage).check()
+
+
+def at_once(how: How) -> int | None:
+    """Trials side by side as this machine's cores allow, without asking Ray; None where a cluster decides."""
+    if how.address is not None:
+        return how.concurrency
+    fit = max(1, int(len(os.sched_getaffinity(0)) // (how.cpus or 1)))
+    return min(fit, how.concurrency or fit)
 
 
 def check_share(how: How, resources: cluster.Resources) -> cluster.Share:

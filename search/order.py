@@ -21,8 +21,11 @@ from ecggen.strictyaml import read_yaml, to_yaml
 
 ORDER_FILE, SPACE_FILE, DONE = "search.yaml", "space.yaml", "DONE"
 SEARCHES = "searches"
-# Files that only show or find what was trained; they may change under a search.
-SHOWING = ("card.py", "plots.py", "progress.py", "encode.py", "leaderboard.py", "stepfolder.py", "runid.py")
+# Files and folders that only show or find what was trained; they may change under a search.
+SHOWING = (
+    "card.py", "commandline.py", "encode.py", "events.py", "figures", "leaderboard.py", "observe.py", "plots.py",
+    "portrait.py", "progress.py", "runid.py", "stepfolder.py",
+)  # fmt: skip
 _KINDS: dict[type, tuple[str, ...]] = {
     int: ("trials", "grace", "reduction", "finalists", "seeds"),
     str: ("name", "space", "space_file", "config", "algorithm", "metric", "data", "began"),
@@ -145,7 +148,7 @@ def code_digests() -> dict[str, str]:
     files = {
         f"ecggen/{file.relative_to(root).as_posix()}": hashlib.sha256(file.read_bytes()).hexdigest()[:12]
         for file in sorted(root.rglob("*.py"))
-        if file.name not in SHOWING
+        if not {file.name, file.parent.name} & set(SHOWING)
     }
     return {**files, "torch": version("torch")}
 

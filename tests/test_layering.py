@@ -29,6 +29,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.progress": BASE,
     "ecggen.worker": (),
     "ecggen.events": (),
+    "ecggen.commandline": (),
     "ecggen.data": (*BASE, "ecggen.worker"),
     "ecggen.data.heart": (),
     "ecggen.data.recording": (),
@@ -52,7 +53,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.runs": ("ecggen",),
     "search": (
         *(*RESULTS, "ecggen.metrics", "ecggen.leaderboard"),
-        *(f"ecggen.{name}" for name in ("data", "train", "eval", "checkpoint", "events", "plots", "runs", "worker")),
+        *(
+            f"ecggen.{name}"
+            for name in ("data", "train", "eval", "checkpoint", "commandline", "events", "plots", "runs", "worker")
+        ),
     ),
     "main": ("ecggen",),
     "run_search": ("ecggen", "search"),
