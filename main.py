@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One run: train a heart state model, judge it, or encode recordings with it. Thin: parse, call, print."""
+"""One run: train a heart state model, judge it, draw it, encode recordings with it. Thin: parse, call, print."""
 
 import os
 
@@ -13,31 +13,24 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from ecggen import __version__
 from ecggen.card import METRICS_FILE, print_card, read_card
-from ecggen.config import DEVICES, SOURCES, RunConfig
+from ecggen.commandline import EXIT_FAULT, EXIT_INTERRUPTED
+from ecggen.config import RunConfig
 from ecggen.configfile import apply_overrides, apply_settings, dump_yaml, get_setting, load_run_config
 from ecggen.errors import Interrupted, UserError
 from ecggen.leaderboard import best_folder
+from ecggen.options import parser, refuse_strangers
 from ecggen.runid import ensure_runid, parse_runid, read_codes, run_hash, runid_of, settings_of
 from ecggen.stepfolder import find_run, finished_runs
 
-HERE = Path(__file__).resolve().parent
-CONFIG = HERE / "configs" / "train" / "v1.yaml"
-EXIT_FAULT, EXIT_INTERRUPTED = 2, 130
+if TYPE_CHECKING:
+    from ecggen.gallery import Choice
+
 BEST = "best"  # stands for the run in the first row of results/leaderboard.csv
-EXAMPLES = """examples:
-  python main.py                                                   train on the built-in simulator and judge
-  python main.py --runid m1s1k1                                    show the card of the finished run, else train it
-  python main.py --data ptbxl --data-root DIR --steps 8000         train on PTB-XL
-  python main.py --runid m1s1k1 --mode eval --data ptbxl --data-root DIR
-  python main.py --runid m1s1k1 --mode encode --data wfdb --data-root DIR --out states.npz
-  python main.py --runid best --mode train --seed 1                the settings of the best searched run, another seed
-"""
 # Options that stand for a setting: option -> dotted path.
 SHORTCUTS = {
     "data": "data.source",
@@ -47,36 +40,6 @@ SHORTCUTS = {
     "threads": "train.threads",
     "device": "train.device",
 }
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    p = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    what = p.add_argument_group("what to do")
-    what.add_argument(
-        "--mode", choices=("train", "eval", "encode"), help="default: the finished run's card, else train"
-    )
-    what.add_argument("--runid", help="m#s#k#, a finished folder's name such as m1s1k1_step1000, or best (of searches)")
-    what.add_argument("--config", type=Path, default=CONFIG, help="settings (default: configs/train/v1.yaml)")
-    what.add_argument("--results", type=Path, default=Path("results"), help="result folders (default: results)")
-    what.add_argument("--out", type=Path, help="file that --mode encode writes (.npz, with a .csv index beside it)")
-    data = p.add_argument_group("settings, over those of --config and --runid")
-    data.add_argument("--data", choices=SOURCES, help="source of recordings (default: the config's, the simulator)")
-    data.add_argument("--data-root", help="folder of the recordings")
-    data.add_argument("--steps", type=int, help="optimizer steps")
-    data.add_argument("--seed", type=int, help="seed of initial weights and of what each step sees")
-    data.add_argument("--threads", type=int, help="torch threads, 0 = one a core")
-    data.add_argument("--device", choices=DEVICES)
-    data.add_argument("--set", action="append", default=[], metavar="a.b=c", help="any setting by its dotted path")
-    how = p.add_argument_group("how")
-    how.add_argument("--resume", action="store_true", help="carry on an unfinished run of the same settings")
-    how.add_argument("--force", action="store_true", help="begin anew where an equal run is finished or unfinished")
-    how.add_argument("--dry-run", action="store_true", help="print the resolved settings and the folder, do nothing")
-    how.add_argument("--quiet", action="store_true", help="no progress bar")
-    how.add_argument("--version", action="version", version=f"ecggen {__version__}")
-    return p
 
 
 def shortcuts(args: argparse.Namespace) -> dict[str, Any]:
@@ -215,6 +178,36 @@ def run_encode(args: argparse.Namespace, console: Console) -> None:
         console.print(f"  left out: {name}: {reason}", highlight=False)
 
 
+def choice_of(args: argparse.Namespace) -> "Choice":
+    """The record that --mode plot and data are to show."""
+    from ecggen.gallery import Choice
+
+    seconds = {} if args.seconds is None else {"seconds": args.seconds}
+    return Choice(args.index, args.record_id, args.start, visible=args.visible, out=args.out, **seconds)
+
+
+def run_plot(args: argparse.Namespace, console: Console) -> None:
+    """Draw one record as a finished run sees it: leads, source, basis, path of W."""
+    from ecggen.gallery import draw_judged
+
+    folder, _, run = trained(args)
+    say_drawn(*draw_judged(folder, run, choice_of(args)), console)
+
+
+def run_data(args: argparse.Namespace, console: Console) -> None:
+    """Draw one raw recording and say what preprocessing makes of it."""
+    from ecggen.gallery import draw_recording
+
+    run, _ = resolve(args)
+    say_drawn(*draw_recording(run, args.results, choice_of(args)), console)
+
+
+def say_drawn(paths: list[Path], lines: list[str], console: Console) -> None:
+    """Print what was seen, and where it was drawn."""
+    for line in (*lines, *map(str, paths)):
+        console.print(line, highlight=False, markup=False)
+
+
 def checked_out(out: Path) -> Path:
     """The file that encode writes, checked before any work. Raises UserError."""
     if out.is_dir():
@@ -244,6 +237,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     console = Console(width=None if sys.stdout is not None and sys.stdout.isatty() else 132, soft_wrap=True)
     try:
+        refuse_strangers(args)
         if args.runid == BEST:
             args.runid = best_folder(args.results)
         folder = finished_folder(args)
@@ -252,7 +246,8 @@ def main(argv: list[str] | None = None) -> int:
         elif args.dry_run:
             run_dry(args)
         else:
-            {"train": run_train, "eval": run_eval, "encode": run_encode}[args.mode or "train"](args, console)
+            modes = {"train": run_train, "eval": run_eval, "encode": run_encode, "plot": run_plot, "data": run_data}
+            modes[args.mode or "train"](args, console)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_FAULT

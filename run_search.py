@@ -165,6 +165,7 @@ def show(outcome: Any, folder: Path, results: Path, console: Console) -> None:
     """The end of a search: leaderboard, verdict, next command. Raises UserError where there is nothing to show."""
     from search.ledger import Ledger
     from search.order import read_order
+    from search.report import REPORT_FILE
     from search.screen import leaderboard_table, lost_line, next_command, nothing_line, verdict_line
 
     if not outcome.standings:
@@ -173,6 +174,9 @@ def show(outcome: Any, folder: Path, results: Path, console: Console) -> None:
     console.print(leaderboard_table(outcome.standings, folder.name))
     for line in filter(None, (verdict_line(outcome.standings), lost_line(outcome), str(folder))):
         console.print(line, highlight=False)
+    page = folder / REPORT_FILE
+    if page.is_file():
+        console.print(f"report: {page}", highlight=False)
     console.print(f"next: {next_command(outcome.standings, results, folder.name)}", highlight=False)
 
 

@@ -1,7 +1,7 @@
 """One run from settings to a finished result folder: train, fit the head, judge, draw, mark as done.
 
-results/<runid>_step<N>/   config.yaml  model.safetensors  metrics.json  history.csv  rejected.csv  record.png
-                           run_info.json  DONE
+results/<runid>_step<N>/   config.yaml  model.safetensors  metrics.json  history.csv  rejected.csv  run_info.json
+                           record.png, one record drawn; record.npz, all there is to see of it (`Portrait`)  DONE
 """
 
 import csv
@@ -25,7 +25,6 @@ from ecggen.data.pipeline import ECGDataset
 from ecggen.data.store import Store
 from ecggen.errors import UserError
 from ecggen.eval import (
-    CHOOSING_SET,
     effective_rank,
     judging_split,
     reconstruction_card,
@@ -33,14 +32,14 @@ from ecggen.eval import (
     training_baselines,
 )
 from ecggen.events import EventFile
-from ecggen.leads import LEADS, lead_indices
 from ecggen.models.ecggen import ECGGenModel
+from ecggen.observe import keep_portrait
 from ecggen.probe import encode_states, fit_head, has_two_kinds, multi_hot, probe_card
 from ecggen.runid import run_hash
 from ecggen.stepfolder import DONE, Claim, claim_folder
 from ecggen.train import Report, RunResult, resolve_device, resolve_threads, train
 
-CONFIG_FILE, HISTORY_FILE, FIGURE_FILE = "config.yaml", "history.csv", "record.png"
+CONFIG_FILE, HISTORY_FILE = "config.yaml", "history.csv"
 REJECTED_FILE, INFO_FILE = "rejected.csv", "run_info.json"
 RANK_RECORDS = 256
 Say = Callable[[str], None]
@@ -196,8 +195,9 @@ def _keep(
     penalty = fit_own_head(model, run) if labelled else None
     save_model(claim.folder / MODEL_FILE, model)
     _write_rows(claim.folder / HISTORY_FILE, result.history)
-    write_json(claim.folder / METRICS_FILE, evaluate(model, judged, runid, penalty))
-    draw_record(model, run, claim.folder / FIGURE_FILE)
+    card = evaluate(model, judged, runid, penalty)
+    write_json(claim.folder / METRICS_FILE, card)
+    keep_portrait(model, judging_split(run)[1], claim.folder, (card["source"] or {}).get("map"))
     _write_rejected(claim.folder / REJECTED_FILE, ECGDataset(run, "train").store)
     info = _run_info(run, runid, time.time() - started)
     info |= {"steps": result.step, "best": result.best, **(extra_info or {})}
@@ -305,20 +305,6 @@ def _state_figures(model: ECGGenModel, judged: ECGDataset) -> dict[str, int]:
     with torch.no_grad():
         w = model.estimate(batch["ecg"].to(device), batch["lead_mask"].to(device))["W"].cpu().numpy()
     return {"rank": effective_rank(w), "size": model.state_size, "records": records}
-
-
-def draw_record(model: ECGGenModel, run: RunConfig, path: Path) -> None:
-    """The figure of the run's first judged record that has the choosing set's leads, hidden leads marked."""
-    from ecggen.plots import record_figure  # drawing takes a while to load, and a search loads this file to check data
-
-    _, judged = judging_split(run)
-    for item in (judged[at] for at in range(min(len(judged), 32))):
-        if item["lead_mask"][lead_indices(CHOOSING_SET)].all():
-            record_figure(model, item, CHOOSING_SET, path)
-            return
-    first = judged[0]
-    present = tuple(lead for lead, has in zip(LEADS, first["lead_mask"], strict=True) if has)
-    record_figure(model, first, present, path)
 
 
 def load_run(folder: Path) -> tuple[ECGGenModel, RunConfig]:

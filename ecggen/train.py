@@ -162,7 +162,7 @@ class Trainer:
             started = time.monotonic()
             self.losses.append(self.train_step())
             self.step += 1
-            bar.advance(self.losses[-1], self.best)
+            bar.advance(self.losses[-1], self.history[-1] if self.history else {}, self.best)
             due = self.step % self.cfg.validate_every == 0 or self.step == self.cfg.steps
             row = self.judge() if due else {}
             self.seconds += time.monotonic() - started

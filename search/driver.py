@@ -8,7 +8,6 @@ again: what is whole is not trained twice.
 
 import gc
 import math
-import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -25,8 +24,9 @@ from ecggen.runid import read_codes
 from ecggen.train import resolve_threads
 from search import cluster
 from search.asking import check_share
+from search.events import EventFiles
 from search.finals import Outcome, conclude, finalists, repeats
-from search.ledger import LATE, REUSED, RUNNING, WHOLE, Ledger, Trial, equal_runs, is_finalist
+from search.ledger import LATE, RUNNING, Ledger, Trial, equal_runs, is_finalist
 from search.order import (
     DONE,
     How,
@@ -34,76 +34,20 @@ from search.order import (
     read_order,
     write_order,
 )
+from search.recorder import Clock, Recorder
 from search.screen import Screen
 from search.searcher import LedgerSearcher
 from search.shareddata import offer
-from search.space import Params, Space, parse_space
+from search.space import Space, parse_space
 from search.storage import Storage
 from search.study import Study
 from search.summary import Summary
 from search.supply import InTurn, NewTrials, Places
 from search.trial import Setup
 from search.tuner import STATE, asha, forget_rounds, run_round, teach
+from search.view import KEEPING, PROOF, REPORT, RUNNERS_UP, START
 
 ROUNDS = 4  # Ray ends a whole round when its memory monitor kills a trial; then the next one goes on
-RESERVE = 0.5  # share of a time budget that is kept for finalists at most
-MARGIN = 1.25  # half of all trainings take longer than the median one
-BESIDE = 4.0  # s until trials that are to end have reported, and repeats have begun and are judged
-
-
-class Clock:
-    """The time budget: when the search has to leave off, so that its finalists can still be trained."""
-
-    def __init__(self, budget: float | None) -> None:
-        self.start, self.budget = time.monotonic(), budget
-        self.reserve = 0.0
-
-    def over(self) -> bool:
-        """Whether everything has to end."""
-        return self.budget is not None and time.monotonic() - self.start > self.budget
-
-    def search_over(self) -> bool:
-        """Whether the search for new trials has to end."""
-        if self.budget is None:
-            return False
-        kept = min(self.reserve, RESERVE * self.budget)
-        return time.monotonic() - self.start > self.budget - kept
-
-
-class Recorder:
-    """Told by the searcher; tells the study, the tables, the clock and the screen."""
-
-    def __init__(
-        self, study: Study, summary: Summary, screen: Screen, clock: Clock, repeats: int, at_once: int
-    ) -> None:
-        self.study, self.summary, self.screen, self.clock = study, summary, screen, clock
-        self.learned: Callable[[Trial], None] = lambda trial: None  # told of whole trials that Ray never sees
-        self.repeats, self.at_once = repeats, at_once
-
-    def began(self, trial: Trial) -> None:
-        """A trial starts."""
-        self.summary.refresh()
-
-    def reported(self, trial: Trial) -> None:
-        """A trial has a new row."""
-        self.study.report(trial)
-        self.summary.refresh()
-
-    def ended(self, trial: Trial) -> None:
-        """A trial is over."""
-        self.study.end(trial)
-        if trial.status == REUSED:
-            self.learned(trial)
-        self.summary.refresh()
-        self.screen.ended(trial)
-        whole = [one.seconds for one in self.summary.ledger if one.status in WHOLE]
-        if whole:
-            self.clock.reserve = BESIDE + MARGIN * statistics.median(whole) * -(-self.repeats // self.at_once)
-
-    def refused(self, params: Params, reason: str) -> None:
-        """A point of the space cannot be trained."""
-        point = ", ".join(f"{name}={value}" for name, value in params.items())
-        self.screen.say(f"left out: {point}: {reason}")
 
 
 class Search:
@@ -124,8 +68,9 @@ class Search:
         where = f"{folder.name}/space.yaml"
         self.space: Space = parse_space(self.order.space, self.order.content, self.table, self.order.base, where)
         self.ledger = Ledger(folder)
-        self.screen = Screen(console, self.ledger, self.order.trials, self.order.metric, how.quiet)
+        self.screen = Screen(console, self.ledger, self.order, how.quiet)
         self.summary = Summary(self.ledger, [entry.name for entry in self.space.entries])
+        self.events = EventFiles(self.ledger, self.order.metric)
 
     def run(self, resources: cluster.Resources) -> Outcome:
         """Everything that is still to do, with a Ray that runs. Raises UserError, and Interrupted after Ctrl-C."""
@@ -134,6 +79,12 @@ class Search:
         setup = Setup(self._storage(), offer(self.order.base, resources.nodes > 1), self.how.time_limit)
         self._remember_storage()
         (self.folder / DONE).unlink(missing_ok=True)
+        with self.screen.live(share.concurrency, clock.left):
+            self._train(setup, share, clock)
+            return self._end(share)
+
+    def _train(self, setup: Setup, share: cluster.Share, clock: Clock) -> None:
+        """Trials and repeats, all that are left."""
         try:
             for trial in self.ledger.late():  # now there is more time
                 self.ledger.revive(trial, trial.full)
@@ -142,10 +93,14 @@ class Search:
             elsewhere = equal_runs(alike(self.folder, self.order))
             self._warm(study)
             repeated = self.order.finalists * self.order.seeds
-            watcher = Recorder(study, self.summary, self.screen, clock, repeated, share.concurrency)
+            watcher = Recorder(study, self.summary, self.events, self.screen, clock, repeated, share.concurrency)
             self._drain(setup, share, self._supply(study, watcher, clock, elsewhere), watcher, clock)
         finally:
+            self.events.close()
             self.summary.write()
+
+    def _end(self, share: cluster.Share) -> Outcome:
+        """What follows from the trials, made while Ray ends."""
         # What is left of Tune is freed now: an object of Ray's that is freed while Ray ends takes the process with it.
         gc.collect()
         ending = threading.Thread(target=cluster.stop)  # takes more than a second, and nobody needs to wait for it
@@ -157,6 +112,7 @@ class Search:
 
     def close(self, workers: int) -> Outcome:
         """Leaderboard, promoted folders, tables: made from the trials' folders, as often as one likes."""
+        self.screen.stage(KEEPING)
         self.summary.write()
         outcome = conclude(self.order, self.ledger, self.results, workers, self.screen.say)
         write_text(self.folder / DONE, f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n")
@@ -164,16 +120,30 @@ class Search:
         for trial in self.ledger.trials:
             if trial.status != RUNNING and trial not in self.ledger.late():  # nobody will go on from it
                 (self.folder / trial.key / TRAINING_FILE).unlink(missing_ok=True)
+        self.screen.stage(REPORT)
+        self._write_page()
         return outcome
 
+    def _write_page(self) -> None:
+        """The search as a page. Whatever goes wrong there, the search is as whole as before."""
+        try:
+            from search.report.page import write_report  # plotly and matplotlib, which nobody else needs here
+
+            write_report(self.folder)
+        except Exception as fault:
+            said = " ".join(f"{type(fault).__name__}: {fault}".split())[:200]
+            self.screen.say(f"no page of the search ({said}); python -m search.report {self.folder} tries again")
+
     def rebuild(self) -> Outcome:
-        """Tables, study, leaderboard and promoted folders, from the trials alone."""
+        """Tables, study, event files, leaderboard and promoted folders, from the trials alone."""
         study = Study(self.folder, self.order.algorithm, self.order.metric, self.order.base.train.seed)
         study.reconcile(self.ledger, self.space.entries)
+        self.events.rebuild()
         finished = (self.folder / DONE).exists()
         outcome = self.close(self.how.concurrency or resolve_threads(0))
         if not finished:
             (self.folder / DONE).unlink()
+            self._write_page()  # which says so
             self.screen.say(f"{self.order.name} is unfinished; carry it on with --resume {self.order.name}")
         return outcome
 
@@ -217,6 +187,7 @@ class Search:
                 return []
             whole = finalists(self.ledger, order.metric, order.finalists)
             found = self.ledger.runners_up(order.metric, order.finalists - len(whole))
+            self.screen.stage(RUNNERS_UP)
             for trial in found:
                 self.screen.say(f"runner-up, goes on to its end: {trial.runid}, stopped at step {trial.step}")
                 self.ledger.revive(trial)
@@ -226,6 +197,7 @@ class Search:
         def finals() -> list[Trial]:
             chosen = finalists(self.ledger, order.metric, order.finalists)
             wanted = repeats(self.ledger, chosen, order.seeds, elsewhere)
+            self.screen.stage(PROOF)
             if wanted:
                 self.screen.say(f"{len(chosen)} finalists, {order.seeds} fresh seeds each: {len(wanted)} trainings")
             return wanted
@@ -247,6 +219,7 @@ class Search:
             return LATE if late else f"ASHA, at step {trial.step}"
 
         for _ in range(ROUNDS):
+            self.screen.stage(START)
             searcher = LedgerSearcher(
                 make(), self.ledger, setup.storage, order.name, share.concurrency, clock.over, why, watcher
             )

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 EXIT_INTERRUPTED = 130
@@ -18,13 +18,16 @@ RAY_OWN_HANDLER = "TUNE_DISABLE_SIGINT_HANDLER"
 
 
 class _CtrlC:
-    """The handler. asked: whether the next one ends the process."""
+    """The handler. asked: whether the next one ends the process. before_end: is done first, whatever comes of it."""
 
     def __init__(self, last_words: Callable[[], str]) -> None:
         self.last_words, self.asked = last_words, False
+        self.before_end: Callable[[], None] = lambda: None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
+            with suppress(Exception):
+                self.before_end()
             os.write(sys.stderr.fileno(), f"{self.last_words()}\n".encode())
             os._exit(EXIT_INTERRUPTED)  # Ray's processes, and ours, end with their parent
         self.asked = True
@@ -62,6 +65,23 @@ def at_once() -> Iterator[None]:
     yield
     if isinstance(handler, _CtrlC):
         handler.asked = False
+
+
+def asked() -> bool:
+    """Whether Ctrl-C was heard and a second one would end the process at once."""
+    handler = signal.getsignal(signal.SIGINT)
+    return isinstance(handler, _CtrlC) and handler.asked
+
+
+@contextmanager
+def before_end(tidy: Callable[[], None]) -> Iterator[None]:
+    """Within, a second Ctrl-C does this before it ends the process: it makes the terminal fit for the last words."""
+    handler = signal.getsignal(signal.SIGINT)
+    if isinstance(handler, _CtrlC):
+        handler.before_end = tidy
+    yield
+    if isinstance(handler, _CtrlC):
+        handler.before_end = lambda: None
 
 
 @contextmanager

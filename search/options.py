@@ -1,8 +1,8 @@
 """The options of `run_search.py`, grouped as one thinks of them: what, from what, how, where."""
 
+from importlib.metadata import version
 from pathlib import Path
 
-from ecggen import __version__
 from ecggen.commandline import Parser, number, whole_number
 from ecggen.config import SOURCES
 from ecggen.leaderboard import FIGURES
@@ -47,7 +47,7 @@ def _what(p: Parser) -> None:
     )
     what.add_argument("--list", action="store_true", help="spaces and searches")
     what.add_argument("--dry-run", action="store_true", help="print what would be done and its cost, do nothing")
-    what.add_argument("--version", action="version", version=f"ecggen {__version__}")
+    what.add_argument("--version", action="version", version=f"ecggen {version('ecggen')}")
 
 
 def _run(p: Parser) -> None:

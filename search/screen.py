@@ -3,68 +3,114 @@
 import math
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from ecggen.leaderboard import Standing
+from ecggen.progress import redraws
 from ecggen.runs import kept_folder
 from search.compare import FRESH_SEEDS, UNPROVED, run_names
 from search.finals import Outcome
-from search.ledger import COMPLETED, REUSED, WHOLE, Ledger, Trial
+from search.ledger import COMPLETED, FAILED, REUSED, WHOLE, Ledger, Trial
+from search.live import redrawn
+from search.order import Order
 from search.summary import kind_of
+from search.view import ENDED, START, TRIALS, View
 
 
 class Screen:
-    """Lines about trials.
+    """Lines about trials; on a terminal those that are worth keeping, above a view that is drawn over and over.
 
     Args:
-        asked: trials of the whole search.
-        metric: whose best value is shown.
+        order: what was asked for.
         quiet: show nothing.
     """
 
-    def __init__(self, console: Console, ledger: Ledger, asked: int, metric: str, quiet: bool) -> None:
-        self.console, self.ledger, self.asked, self.metric, self.quiet = console, ledger, asked, metric, quiet
+    def __init__(self, console: Console, ledger: Ledger, order: Order, quiet: bool) -> None:
+        self.console, self.ledger, self.order, self.quiet = console, ledger, order, quiet
         self.start = time.monotonic()
+        self.view: View | None = None
 
-    def say(self, text: str) -> None:
-        """One line."""
-        if not self.quiet:
-            self.console.print(text, highlight=False, markup=False)
+    @contextmanager
+    def live(self, at_once: int, time_left: Callable[[], float | None]) -> Iterator[None]:
+        """Within, a terminal shows the view. Other places get lines.
+
+        Args:
+            at_once: trainings side by side.
+            time_left: seconds of the time budget that are left, None = no budget.
+        """
+        if self.quiet or not redraws(self.console):
+            yield
+            return
+        self.view = View(self.ledger, self.order, at_once, time_left)
+        try:
+            with redrawn(self.console, self.view):
+                yield
+                self.stage(ENDED)
+        finally:
+            self.view = None
+
+    def stage(self, stage: str) -> None:
+        """The search goes on to another stage, one of those that `view` names; no trial is under way then."""
+        if self.view is not None:
+            self.view.stage = stage
+            self.view.table.live.clear()
+
+    def began(self, trial: Trial) -> None:
+        """A trial starts, or goes on."""
+        if self.view is not None:
+            self.view.table.live[trial.key] = self.view.now()
+
+    def reported(self, trial: Trial) -> None:
+        """A trial has a new row."""
+        if self.view is not None and self.view.stage == START:
+            self.view.stage = TRIALS
 
     def ended(self, trial: Trial) -> None:
         """A trial is over."""
-        value = trial.metrics.get(self.metric, math.nan)
+        if self.view is not None:
+            self.view.table.live.pop(trial.key, None)
+            if trial.status != FAILED:
+                return
+        value = trial.metrics.get(self.order.metric, math.nan)
         what = f"{trial.status} at step {trial.step} of {trial.steps}"
         if trial.status == COMPLETED:
             what = f"completed {trial.steps} steps in {trial.seconds:.0f} s"
         elif trial.status == REUSED:
             what = f"reused, {trial.reason}"
-        figure = f", {self.metric} {value:.4f}" if math.isfinite(value) else ""
+        figure = f", {self.order.metric} {value:.4f}" if math.isfinite(value) else ""
         reason = f" ({trial.reason})" if trial.reason and trial.status != REUSED else ""
         self.say(f"[{time.monotonic() - self.start:5.0f} s] {self._name(trial)}: {what}{figure}{reason}{self._best()}")
 
+    def say(self, text: str) -> None:
+        """One line."""
+        if not self.quiet:
+            self.console.print(text, highlight=False, markup=False, emoji=False)
+
     def _name(self, trial: Trial) -> str:
         if kind_of(trial) == "trial":
-            return f"trial {trial.number}/{self.asked} {trial.runid}"
+            return f"trial {trial.number}/{self.order.trials} {trial.runid}"
         return f"finalist {trial.runid} seed {trial.seed}"
 
     def _best(self) -> str:
-        figures = [(trial.metrics.get(self.metric, math.nan), trial.runid) for trial in self.ledger.whole()]
+        figures = [(trial.metrics.get(self.order.metric, math.nan), trial.runid) for trial in self.ledger.whole()]
         known = [figure for figure in figures if math.isfinite(figure[0])]
-        return f"; best {max(known)[0]:.4f} {max(known)[1]}" if known else ""
+        return f"; best {max(known)[0]:.4f} {max(known)[1]}" if known and self.view is None else ""
 
 
 def leaderboard_table(standings: tuple[Standing, ...], name: str) -> Table:
     """The final table."""
     metric = standings[0].metric
-    table = Table(title=f"Leaderboard of {name}: {metric} on the whole validation split", title_justify="left")
+    title = f"Leaderboard of {name}: {metric}, all validation records"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for header in ("", "run id", "steps"):
         table.add_column(header)
-    for header in ("mean over seeds", "sd", "n", "difference [95 %]", "verdict"):
+    for header in ("mean", "sd", "n", "difference [95 %]", "verdict"):
         table.add_column(header, justify="right")
     for one, name in zip(standings, run_names(standings), strict=True):
         against = f" to {_shown(one.against)}" if one.against else ""

@@ -44,9 +44,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.eval": (*CORE, "ecggen.baselines"),
     "ecggen.probe": (*CORE, "ecggen.eval"),
     "ecggen.encode": CORE,
+    "ecggen.options": (*BASE, "ecggen", "ecggen.commandline"),
     "ecggen.portrait": BASE,
-    "ecggen.observe": (*CORE, "ecggen.portrait"),
-    "ecggen.plots": CORE,
+    "ecggen.observe": (*CORE, "ecggen.eval", "ecggen.portrait", "ecggen.figures"),
+    "ecggen.examination": BASE,
+    "ecggen.examine": (*CORE, "ecggen.examination"),
+    "ecggen.figures": (*BASE, "ecggen.portrait", "ecggen.examination"),
+    "ecggen.gallery": ("ecggen",),
     "ecggen.card": BASE,
     "ecggen.leaderboard": BASE,
     "ecggen.train": (*CORE, "ecggen.checkpoint", "ecggen.eval", "ecggen.progress"),
@@ -55,8 +59,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *(*RESULTS, "ecggen.metrics", "ecggen.leaderboard"),
         *(
             f"ecggen.{name}"
-            for name in ("data", "train", "eval", "checkpoint", "commandline", "events", "plots", "runs", "worker")
+            for name in ("data", "train", "eval", "checkpoint", "commandline", "events", "progress", "runs", "worker")
         ),
+    ),
+    # The page of a search is made without torch and Ray, on any machine.
+    "search.report": (
+        *(*RESULTS, "ecggen.card", "ecggen.figures", "ecggen.leaderboard", "ecggen.portrait"),
+        *(f"search.{name}" for name in ("asking", "ledger", "order", "space", "study", "verdict")),
     ),
     "main": ("ecggen",),
     "run_search": ("ecggen", "search"),

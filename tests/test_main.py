@@ -182,3 +182,147 @@ def test_best_without_a_leaderboard_is_one_line_with_a_remedy(tmp_path, capsys):
     assert run(tmp_path, "--runid", "best") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "leaderboard.csv" in line and "run a search" in line
+
+
+FIGURES = {f"{name}.{kind}" for name in ("ecg", "vcg", "basis", "states") for kind in ("png", "svg")}
+
+
+def drawn_in(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_plot_draws_a_record_of_the_judged_split_into_the_run_s_folder_and_prints_where(trained, capsys):
+    results, folder, _, _ = trained
+    assert run(results, "--runid", folder.name, "--mode", "plot") == 0
+    printed = capsys.readouterr().out.split()
+    figures = folder / "figures"
+    (name,) = {path.name.rsplit("_", 1)[0] for path in figures.iterdir()}
+    assert drawn_in(figures) == {f"{name}_{end}" for end in FIGURES}
+    assert {word for word in printed if word.startswith(str(figures))} == {str(path) for path in figures.iterdir()}
+    assert run(results, "--runid", folder.name) == 0  # the folder is still that of a finished run
+
+
+@pytest.mark.parametrize("words", [("--record-id", "r1/7"), ("--index", "6")])
+def test_plot_on_other_data_takes_any_record_and_makes_its_id_a_file_s_name(trained, tmp_path, capsys, words):
+    results, folder, _, _ = trained
+    other = write_arrays(tmp_path / "other", records=8)
+    table = other / "records.csv"
+    table.write_text(table.read_text().replace("\nr", "\nr1/"))
+    words = (*words, "--visible", "v2, avr", "--start", "4", "--out", str(tmp_path / "out"))
+    data = ("--data", "arrays", "--data-root", str(other))
+    assert run(results, "--runid", folder.name, "--mode", "plot", *data, *words) == 0
+    name = "r1_7" if "--record-id" in words else "r1_6"
+    assert drawn_in(tmp_path / "out") == {f"{name}_{end}" for end in FIGURES}
+    said = capsys.readouterr().out
+    assert "shown to the model: aVR, V2" in said and "of 8 in split all" in said
+    assert not (folder / "figures" / f"{name}_ecg.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--index", "99"), "--index: expected 0 to"),
+        (("--index", "-1"), "--index"),
+        (("--record-id", "r999"), "such as r"),
+        (("--record-id", "r1", "--index", "1"), "expected one of them, got both"),
+        (("--visible", "I,V7"), "expected leads out of I, II"),
+        (("--visible", " , "), "expected leads out of I, II"),
+        (("--start", "10"), "expected 0 to below 10 s"),
+        (("--start", "nan"), "--start"),
+        (("--seconds", "5"), "expected --mode data beside it, got --mode plot"),
+        (("--steps", "3"), "is trained"),
+    ],
+)
+def test_a_fault_in_what_to_plot_is_one_line_and_draws_nothing(trained, tmp_path, capsys, words, says):
+    results, folder, _, _ = trained
+    try:
+        code = run(results, "--runid", folder.name, "--mode", "plot", "--out", str(tmp_path / "out"), *words)
+    except SystemExit as left:
+        code = left.code
+    assert code == 2 and not (tmp_path / "out").exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+
+
+def write_raw(folder):
+    """One good record, one of 700 mV, one of nothing, as 20 s of three leads at 250 Hz in uV."""
+    folder.mkdir(parents=True)
+    signal = hearts(3, 5000).numpy()[:, :3] * 1000
+    signal[1] *= 700
+    signal[2] = np.nan
+    np.save(folder / "signals.npy", signal)
+    rows = "".join(f"{name},250,uV,MLII V1 resp\n" for name in ("good", "huge", "nothing"))
+    (folder / "records.csv").write_text("id,fs,unit,leads\n" + rows)
+    return folder
+
+
+def test_a_raw_recording_is_drawn_and_described_without_a_run_and_without_a_cache(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ECGGEN_CACHE", str(tmp_path / "cache"))
+    data = ("--mode", "data", "--data", "arrays", "--data-root", str(write_raw(tmp_path / "raw")))
+    assert run(tmp_path / "results", *data) == 0
+    said = capsys.readouterr().out
+    for line in (
+        "3 records",
+        "record: good, index 0, 20.00 s at 250 Hz",
+        "leads: MLII as II, V1; not standard, not used: resp; never recorded: I, III, aVR",
+        "used: all 2 windows",
+        "beats: ",
+    ):
+        assert line in said
+    assert drawn_in(tmp_path / "results" / "figures") == {"good_recording.png", "good_recording.svg"}
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"), [("huge", "amplitude"), ("nothing", "no usable lead"), ("huge@10", "amplitude")]
+)
+def test_a_rejected_recording_is_drawn_all_the_same_and_says_why(tmp_path, capsys, record, reason):
+    data = ("--mode", "data", "--data", "arrays", "--data-root", str(write_raw(tmp_path / "raw")))
+    assert run(tmp_path, *data, "--record-id", record, "--out", str(tmp_path / "out")) == 0
+    said = capsys.readouterr().out
+    assert f"2 of 2 windows left out: {reason}" in said and "beats: " not in said
+    assert len(drawn_in(tmp_path / "out")) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--index", "3"), "--index: expected 0 to 2"),
+        (("--record-id", "goood"), "such as good"),
+        (("--start", "20"), "below 20 s"),
+        (("--seconds", "0"), "--seconds"),
+        (("--seconds", "61"), "--seconds: expected above 0 to 60"),
+        (("--visible", "I"), "expected --mode plot beside it, got --mode data"),
+        (("--out", "{file}"), "expected a folder to write to"),
+        (("--data-root", "{empty}"), "signals.npy"),
+    ],
+)
+def test_a_fault_in_what_to_look_at_is_one_line(tmp_path, capsys, words, says):
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    words = [word.format(file=tmp_path / "file", empty=tmp_path / "empty") for word in words]
+    data = ("--mode", "data", "--data", "arrays", "--data-root", str(write_raw(tmp_path / "raw")))
+    try:
+        code = run(tmp_path / "results", *data, *words)
+    except SystemExit as left:
+        code = left.code
+    assert code == 2 and not (tmp_path / "results").exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--index", "0"),
+        ("--start", "0", "--mode", "eval"),
+        ("--out", "x", "--mode", "train"),
+        ("--visible", "I", "--mode", "encode"),
+        ("--force", "--mode", "data"),
+    ],
+)
+def test_an_option_that_the_mode_would_ignore_is_refused(trained, capsys, words):
+    results, folder, _, _ = trained
+    assert run(results, "--runid", folder.name, *words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words[0] in line and "beside it" in line

@@ -19,6 +19,8 @@ from ecggen.errors import UserError
 from ecggen.eval import effective_rank, judge, training_baselines
 from ecggen.leads import LEADS
 from ecggen.metrics import r_squared
+from ecggen.observe import observe
+from ecggen.portrait import read_portrait
 from ecggen.probe import encode_states
 from ecggen.runid import run_hash
 from ecggen.runs import keep_trained, load_run, run_and_keep
@@ -29,7 +31,7 @@ from tests.tiny import as_options, tiny_run
 from tests.user_fault import fault_of
 
 FILES = {"config.yaml", "model.safetensors", "metrics.json", "history.csv", "rejected.csv", "record.png"}
-FILES |= {"run_info.json", "DONE"}
+FILES |= {"record.npz", "run_info.json", "DONE"}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,24 @@ def test_one_command_trains_judges_draws_and_marks_as_done(finished):
     assert {p.name for p in folder.iterdir() if not p.name.startswith((".", "events."))} == FILES
     assert "I,II,V2" in screen and "linear regression" in screen and "macro AUROC" in screen
     assert (folder / "record.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_portrait_of_a_record_is_kept_with_the_map_to_the_true_source(finished):
+    folder = finished[1]
+    portrait = read_portrait(folder / "record.npz")
+    model, run = load_run(folder)
+    judged = ECGDataset(run, "test")
+    again = observe(model, judged[judged.ids.index(portrait.id)], ("I", "II", "V2"))
+    np.testing.assert_allclose(portrait.rendered, again.rendered, atol=1e-5)
+    np.testing.assert_array_equal(portrait.source, again.source)
+    np.testing.assert_array_equal(portrait.source_map, read_card(folder)["source"]["map"])
+    assert portrait.shown.sum() == 3 and portrait.hidden.sum() == 9
+
+
+def test_a_worker_of_a_search_loads_nothing_that_draws():
+    code = "import sys, ecggen.runs; assert not [name for name in sys.modules if name.startswith('matplotlib')]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=REPO)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_card_holds_every_set_with_intervals_and_rivals(finished):

@@ -1,7 +1,8 @@
-"""The end of a search on screen: what is proved, what could not be kept, what to do next."""
+"""A search on screen: lines while it runs, a view on a terminal; at its end what is proved and what to do next."""
 
 import io
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from rich.console import Console
 
 from search.finals import Outcome
 from search.ledger import Ledger
-from search.screen import leaderboard_table, lost_line, next_command, nothing_line, verdict_line
-from tests.fake_search import METRIC, completed, stopped
+from search.screen import Screen, leaderboard_table, lost_line, next_command, nothing_line, verdict_line
+from search.view import PROOF
+from tests.fake_search import METRIC, completed, failed, new_trial, order_of, stopped
+from tests.fake_terminal import Terminal, console_on
 from tests.test_leaderboard import standing
 
 
@@ -18,6 +21,85 @@ def text_of(table):
     console = Console(file=io.StringIO(), width=200)
     console.print(table)
     return console.file.getvalue()
+
+
+def played(ledger, console, quiet=False):
+    """What a search of two trials tells its screen, one of which fails; the screen, seen while it runs and after."""
+    screen = Screen(console, ledger, order_of(trials=2), quiet)
+    with screen.live(2, lambda: None):
+        good, _ = new_trial(ledger, 0.001)
+        screen.began(good)
+        screen.reported(good)
+        ledger.trials.remove(good)
+        for trial in (completed(ledger, 0.002, 0.5, 0.8), failed(ledger, 0.003)):
+            screen.ended(trial)
+        screen.stage(PROOF)
+        screen.say("2 finalists, [none] of them :warning:")
+    screen.say("afterwards")
+    return console.file
+
+
+def lines_of(text):
+    """Lines without the time that they begin with."""
+    return [re.sub(r"^\[ *\d+ s\] ", "", line) for line in text.splitlines()]
+
+
+def test_where_there_is_no_terminal_every_event_is_a_line(ledger):
+    said = played(ledger, Console(file=io.StringIO(), width=132, soft_wrap=True)).getvalue()
+    assert lines_of(said) == [
+        "trial 2/2 m1s1k1: completed 6 steps in 1 s, val_hidden_r 0.8000; best 0.8000 m1s1k1",
+        "trial 3/2 m1s1k1: failed at step 0 of 6 (loss is not finite); best 0.8000 m1s1k1",
+        "2 finalists, [none] of them :warning:",
+        "afterwards",
+    ]
+
+
+def test_a_terminal_has_lines_of_what_went_wrong_and_the_view_below(ledger):
+    terminal = played(ledger, console_on(Terminal(100)))
+    lines = terminal.screen.splitlines()
+    assert lines_of("\n".join(lines[:2])) == [
+        "trial 3/2 m1s1k1: failed at step 0 of 6 (loss is not finite)",
+        "2 finalists, [none] of them :warning:",
+    ]
+    assert lines[3].startswith("search   now: mine on simulator") and lines[4].startswith("now      done")
+    assert lines[-1] == "afterwards" and terminal.screen.count("search ") == 1
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"TERM": "unknown"}])
+def test_a_terminal_that_cannot_redraw_gets_lines(ledger, environment):
+    terminal = played(ledger, console_on(Terminal(132), **environment))
+    assert len(terminal.screen.splitlines()) == 4 and "search " not in terminal.screen
+
+
+def test_a_file_gets_lines_even_where_colours_are_forced(ledger):
+    console = Console(file=io.StringIO(), force_terminal=True, width=132, soft_wrap=True, _environ={"TERM": "xterm"})
+    assert len(played(ledger, console).getvalue().splitlines()) == 4
+
+
+@pytest.mark.parametrize("console", [console_on(Terminal(80)), Console(file=io.StringIO(), width=132)])
+def test_quiet_says_nothing(ledger, console):
+    assert (played(ledger, console, quiet=True).getvalue(), getattr(console.file, "raw", "")) == ("", "")
+
+
+def test_reports_draw_nothing_by_themselves(ledger):
+    """Two hundred trials may report many times a second; the view is drawn by the clock."""
+    terminal = Terminal(80)
+    screen = Screen(console_on(terminal), ledger, order_of(), False)
+    trial = completed(ledger, 0.002, 0.5, 0.8)
+    with screen.live(2, lambda: None):
+        before = len(terminal.raw)
+        for _ in range(1000):
+            screen.began(trial)
+            screen.reported(trial)
+        assert len(terminal.raw) - before < 10_000  # a single drawing at most
+
+
+def test_the_leaderboard_fits_eighty_columns():
+    pair = (standing("m1s10k1", against="m21s11k1"), standing("m21s11k1", against="m1s10k1"))
+    console = Console(file=io.StringIO(), width=80)
+    console.print(leaderboard_table(pair, "ttt_mode-20260501-120000"))
+    lines = console.file.getvalue().splitlines()
+    assert len([line for line in lines if line.strip()]) == 5 and "…" not in console.file.getvalue()
 
 
 def test_screen_and_file_have_the_same_words():
