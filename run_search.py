@@ -166,7 +166,8 @@ def show(outcome: Any, folder: Path, results: Path, console: Console) -> None:
     from search.ledger import Ledger
     from search.order import read_order
     from search.report import REPORT_FILE
-    from search.screen import leaderboard_table, lost_line, next_command, nothing_line, verdict_line
+    from search.screen import leaderboard_table, lost_line, next_command
+    from search.verdict import nothing_line, verdict_line
 
     if not outcome.standings:
         nothing = nothing_line(Ledger(folder).trials, read_order(folder).metric)

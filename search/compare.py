@@ -22,10 +22,9 @@ from ecggen.errors import UserError
 from ecggen.eval import VALIDATION, validation_figures
 from ecggen.leaderboard import Standing
 from ecggen.metrics import METRICS, resampled_sums
+from search.verdict import FRESH_SEEDS, UNPROVED, run_names
 
 CONFIDENCE = 0.95
-FRESH_SEEDS = 2  # from so many on, a figure is more than one lucky training
-UNPROVED = "unproved"  # the verdict where a side has fewer
 _SEED_STREAM = 1  # apart from the stream that draws the records
 _NOWHERE = (math.nan, math.nan)
 
@@ -186,12 +185,6 @@ def rank(candidates: Sequence[Candidate], metric: str, resamples: int = 1000) ->
         if at == 1:  # the same comparison, seen from the other side
             standings[0] = replace(standings[0], low=-high, high=-low, against=names[1], verdict=theirs)
     return standings
-
-
-def run_names(standings: Sequence[Standing]) -> list[str]:
-    """Run id of each, with the first digits of the hash where several have it: spaces turn what no code covers."""
-    ids = [standing.runid for standing in standings]
-    return [f"{one.runid}_{one.hash[:6]}" if ids.count(one.runid) > 1 else one.runid for one in standings]
 
 
 def _alone(candidate: Candidate, metric: str) -> Standing:

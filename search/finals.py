@@ -19,12 +19,13 @@ from ecggen.config import DataConfig, RunConfig
 from ecggen.leaderboard import LEADERBOARD_FILE, Standing, merge_leaderboard, write_leaderboard
 from ecggen.runid import run_hash
 from ecggen.runs import kept_folder
-from search.compare import Candidate, rank, run_names
+from search.compare import Candidate, rank
 from search.ledger import JUDGED_FILE, RESULT_FILE, RUNNING, STOPPED, WHOLE, Ledger, Trial, ranked
 from search.order import Order
 from search.promote import promote_all
 from search.supply import reuse
 from search.trial import judge_model
+from search.verdict import run_names
 
 Say = Callable[[str], None]
 

@@ -3,7 +3,7 @@
 import math
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from rich.table import Table
 from ecggen.leaderboard import Standing
 from ecggen.progress import redraws
 from ecggen.runs import kept_folder
-from search.compare import FRESH_SEEDS, UNPROVED, run_names
 from search.finals import Outcome
-from search.ledger import COMPLETED, FAILED, REUSED, WHOLE, Ledger, Trial
+from search.ledger import COMPLETED, FAILED, REUSED, Ledger, Trial
 from search.live import redrawn
 from search.order import Order
 from search.summary import kind_of
+from search.verdict import run_names, shown_name, verdict_word
 from search.view import ENDED, START, TRIALS, View
 
 
@@ -113,52 +113,19 @@ def leaderboard_table(standings: tuple[Standing, ...], name: str) -> Table:
     for header in ("mean", "sd", "n", "difference [95 %]", "verdict"):
         table.add_column(header, justify="right")
     for one, name in zip(standings, run_names(standings), strict=True):
-        against = f" to {_shown(one.against)}" if one.against else ""
+        against = f" to {shown_name(one.against)}" if one.against else ""
         difference = "-" if math.isnan(one.low) else f"[{one.low:+.4f}, {one.high:+.4f}]{against}"
-        verdict = one.verdict + ("" if one.proved or one.verdict == UNPROVED else f", {UNPROVED}")
-        cells = [str(one.rank), _shown(name), str(one.step), f"{one.mean:.4f}", _number(one.sd), str(one.n)]
-        table.add_row(*cells, difference, verdict, style="bold" if one.rank == 1 else "")
+        cells = [str(one.rank), shown_name(name), str(one.step), f"{one.mean:.4f}", _number(one.sd), str(one.n)]
+        table.add_row(*cells, difference, verdict_word(one), style="bold" if one.rank == 1 else "")
     return table
-
-
-def verdict_line(standings: tuple[Standing, ...]) -> str:
-    """What the table comes to, in a sentence."""
-    best, name, other = standings[0], _shown(run_names(standings)[0]), _shown(standings[0].against)
-    if not best.proved:
-        return f"{name} is best so far; not proved: {_repeats(best)}"
-    if best.verdict == "wins":
-        return f"{name} wins: better than {other} by more than chance over seeds and records explains"
-    if best.verdict == "tie":
-        return f"{name} is ahead, but not by more than chance explains: a tie with {other}"
-    if best.verdict == UNPROVED:
-        return f"{name} is best so far; not proved to be better than {other}: of that one, {_repeats(standings[1])}"
-    return f"{name} stands alone: there is no other to compare it with"
-
-
-def _repeats(one: Standing) -> str:
-    there = {0: "no repeat with another seed is", 1: "1 repeat with another seed is"}
-    return f"{there.get(one.repeats, f'{one.repeats} repeats are')} whole, and {FRESH_SEEDS} are needed"
 
 
 def lost_line(outcome: Outcome) -> str:
     """Which finalists could not be kept, in a line; empty where all were."""
     if not outcome.lost:
         return ""
-    names = ", ".join(_shown(name) for name in outcome.lost)
+    names = ", ".join(shown_name(name) for name in outcome.lost)
     return f"not promoted, so without a result folder: {names}; --rebuild tries again and says why it fails"
-
-
-def nothing_line(trials: Sequence[Trial], metric: str) -> str:
-    """Why a search has no standings: what was expected and what there is.
-
-    Args:
-        trials: of the ledger.
-        metric: that the search ranks by.
-    """
-    whole = sum(trial.status in WHOLE for trial in trials)
-    if not whole:
-        return f"expected a trial that reached its budget, got none of {len(trials)}"
-    return f"expected a trial with a figure of {metric}, got none among the {whole} that reached their budget"
 
 
 def next_command(standings: tuple[Standing, ...], results: Path, name: str = "") -> str:
@@ -176,12 +143,6 @@ def next_command(standings: tuple[Standing, ...], results: Path, name: str = "")
         words = ["python", "run_search.py", *(["--rebuild", name] if name else ["--list"])]
     words += [] if results == Path("results") else ["--results", str(results)]
     return shlex.join(words)
-
-
-def _shown(name: str) -> str:
-    """A run's name as `run_names` gives it, for the screen: `m1s1k1`, or `m1s1k1 (ab12cd)` among several of that id."""
-    runid, _, digits = name.partition("_")
-    return f"{runid} ({digits})" if digits else runid
 
 
 def _number(value: float) -> str:

@@ -1,20 +1,24 @@
 """`python -m search.report NAME`: the page of a search, made at any time."""
 
-import argparse
 import sys
 from pathlib import Path
 
+from ecggen.commandline import EXIT_FAULT, Parser
 from ecggen.errors import UserError
 from search.report import REPORT_FILE
 from search.report.facts import find_search
 from search.report.page import write_report
 
-EXIT_FAULT = 2
+USAGE = "python -m search.report NAME [--results DIR] [--out FILE]"
+EXAMPLES = """examples:
+  python -m search.report ttt_mode-20260501-120000
+  python -m search.report results/searches/ttt_mode-20260501-120000 --out page.html
+"""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    p = argparse.ArgumentParser(prog="python -m search.report", description=__doc__)
+    p = Parser("The page of a search, made from its folder at any time; a finished search has one.", USAGE, EXAMPLES)
     p.add_argument("search", help="folder of the search, or its name below results/searches")
     p.add_argument(
         "--results", type=Path, default=Path("results"), help="where names are looked for (default: results)"

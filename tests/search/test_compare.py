@@ -8,7 +8,8 @@ import pytest
 
 from ecggen.eval import VALIDATION
 from ecggen.metrics import METRICS
-from search.compare import Candidate, bootstrap_differences, paired_interval, rank, run_names
+from search.compare import Candidate, bootstrap_differences, paired_interval, rank
+from search.verdict import run_names
 from tests.user_fault import fault_of
 
 RECORDS, SAMPLES = 150, 100

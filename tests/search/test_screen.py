@@ -10,7 +10,8 @@ from rich.console import Console
 
 from search.finals import Outcome
 from search.ledger import Ledger
-from search.screen import Screen, leaderboard_table, lost_line, next_command, nothing_line, verdict_line
+from search.screen import Screen, leaderboard_table, lost_line, next_command
+from search.verdict import nothing_line, verdict_line
 from search.view import PROOF
 from tests.fake_search import METRIC, completed, failed, new_trial, order_of, stopped
 from tests.fake_terminal import Terminal, console_on

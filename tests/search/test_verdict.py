@@ -1,44 +1,27 @@
-"""Words about standings are the same on the screen and on the page."""
+"""Words about standings; the sentences themselves are tested with the screen that shows them."""
 
 import math
+import subprocess
+import sys
 
-import pytest
-
-from search import compare, screen, verdict
+from search.verdict import run_names, shown_name, verdict_word
+from tests.conftest import REPO
 from tests.fake_search import completed, standing
 
 
-@pytest.fixture
-def pair(ledger):
-    """Two whole trials of one run id."""
-    return completed(ledger, 0.001, 0.5, 0.9), completed(ledger, 0.002, 0.5, 0.8)
+def test_runs_of_one_id_are_told_apart(ledger):
+    pair = completed(ledger, 0.001, 0.5, 0.9), completed(ledger, 0.002, 0.5, 0.8)
+    both = [standing(rank, trial, 0.9, -0.01, 0.02, "", "tie") for rank, trial in enumerate(pair, 1)]
+    assert run_names(both) == [f"m1s1k1_{trial.hash[:6]}" for trial in pair]
+    assert run_names(both[:1]) == ["m1s1k1"]
+    assert shown_name("m1s1k1_ab12cd") == "m1s1k1 (ab12cd)" and shown_name("m1s1k1") == "m1s1k1"
 
 
-@pytest.mark.parametrize(
-    ("word", "proved", "repeats"),
-    [
-        ("wins", True, 3),
-        ("tie", True, 3),
-        ("unproved", True, 3),
-        ("alone", True, 3),
-        ("tie", False, 0),
-        ("tie", False, 1),
-    ],
-)
-def test_the_page_says_what_the_screen_says(pair, word, proved, repeats):
-    names = [f"m1s1k1_{trial.hash[:6]}" for trial in pair]
-    first = standing(1, pair[0], 0.9, -0.01, 0.02, names[1], word, proved=proved, repeats=repeats)
-    both = (first, standing(2, pair[1], 0.8, -0.02, 0.01, names[0], "tie", repeats=1))
-    assert verdict.verdict_line(both) == screen.verdict_line(both)
-    assert verdict.run_names(both) == compare.run_names(both) == names
+def test_a_row_without_proof_says_so(ledger):
+    alone = standing(1, completed(ledger, 0.001, 0.5, 0.9), 0.9, math.nan, math.nan, "", "alone", proved=False)
+    assert verdict_word(alone) == "alone, unproved"
 
 
-def test_what_proves_is_the_same_for_both(pair):
-    assert (verdict.FRESH_SEEDS, verdict.UNPROVED) == (compare.FRESH_SEEDS, compare.UNPROVED)
-    for trials in ((), pair):
-        assert verdict.nothing_line(trials, "val_r") == screen.nothing_line(trials, "val_r")
-
-
-def test_a_row_without_proof_says_so(pair):
-    alone = standing(1, pair[0], 0.9, math.nan, math.nan, "", "alone", proved=False)
-    assert verdict.verdict_word(alone) == "alone, unproved"
+def test_words_need_neither_torch_nor_ray():
+    code = "import sys, search.verdict; sys.exit(bool({'torch', 'ray'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPO).returncode == 0
