@@ -64,7 +64,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     # The page of a search is made without torch and Ray, on any machine.
     "search.report": (
-        *(*RESULTS, "ecggen.card", "ecggen.figures", "ecggen.leaderboard", "ecggen.portrait"),
+        *(*RESULTS, "ecggen.card", "ecggen.commandline", "ecggen.figures", "ecggen.leaderboard", "ecggen.portrait"),
         *(f"search.{name}" for name in ("asking", "ledger", "order", "space", "study", "verdict")),
     ),
     "main": ("ecggen",),
