@@ -13,6 +13,7 @@ TOKENS = ("linear", "conv")
 ATTENTIONS = ("full", "causal")
 MODES = ("vector", "mlp")
 GEOMETRIES = ("free", "fixed")
+VIEWS = ("shared", "own")
 HEADS = ("none", "linear", "mlp")
 SPLITS = ("train", "val", "test")
 DEVICES = ("auto", "cpu", "cuda")
@@ -115,6 +116,7 @@ class ProjectionConfig:
     """From the source to the leads."""
 
     geometry: str = "free"  # one of GEOMETRIES: lead vectors learned from Dower's, or kept there
+    view: str = "shared"  # one of VIEWS: lead vectors are the same for all hearts, or bent a little by each one's W
     residual: bool = True  # whether ResidualHead is used
     residual_kernel: int = 9  # samples of ResidualHead's depthwise kernel, odd
 
@@ -141,7 +143,7 @@ class LossConfig:
     loop_closure: float = 0.0  # distance between V's two ends
     state_path: float = 0.0  # outer penalty on the path of W
     residual: float = 0.3  # residual's share of the rendered energy
-    geometry: float = 0.01  # distance of lead vectors and gains from their nominal values
+    geometry: float = 0.01  # distance of lead vectors and gains from their nominal values, and their bend by W
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "model.encoder.attention": config.ATTENTIONS,
     "model.fast_state.mode": config.MODES,
     "model.projection.geometry": config.GEOMETRIES,
+    "model.projection.view": config.VIEWS,
     "train.device": config.DEVICES,
     "train.head": config.HEADS,
     "eval.split": ("auto", "all", *config.SPLITS),

@@ -82,7 +82,7 @@ def loss_terms(
         "loop_closure": loop_closure(v),
         "state_path": state_path(out["W_seq"], w_start, real),
         "residual": out["residual_seq"][real].square().mean() / out["E_hat_seq"][real].square().mean().clamp(min=1e-8),
-        "geometry": projection.deviation(),
+        "geometry": projection.deviation() + projection.bending(out["W_seq"][real]),
     }
 
 

@@ -83,13 +83,17 @@ class LeadProjection(nn.Module):
     Role: rendering, last linear step. u_l is a direction in space, not an embedding; gain is the scale of the
         observation (distance, tissue), bias its offset. Geometry is a nuisance: it starts at Dower's lead vectors, and
         leaving them is paid for (`deviation`), so that morphology has to live in V.
-    Input: V [..., 3, T'] mV.
+        With view `own`, W bends the lead vectors a little. A heart is not a point: a chest electrode sees the wall next
+        to it larger than a dipole would show it, and chests differ. One shared geometry makes all hearts rank 3 in the
+        same way; a bend leaves every beat rank 3, but lets each heart have its own three. It starts at none, is linear
+        in W, and is paid for (`bending`), since bend and V could else trade places.
+    Input: V [..., 3, T'] mV; W [..., D] for the view `own`.
     Output: E_base [..., L, T'] mV.
     """
 
     nominal: Tensor
 
-    def __init__(self, cfg: ProjectionConfig) -> None:
+    def __init__(self, cfg: ProjectionConfig, state_size: int = 0) -> None:
         super().__init__()
         rows = torch.tensor(nominal_directions(), dtype=torch.float32)
         self.register_buffer("nominal", rows)
@@ -97,19 +101,43 @@ class LeadProjection(nn.Module):
         self.lead_vectors = nn.Parameter(rows / rows.norm(dim=1, keepdim=True), requires_grad=learned)
         self.gain = nn.Parameter(rows.norm(dim=1), requires_grad=learned)
         self.bias = nn.Parameter(torch.zeros(len(rows)))
+        self.bend: nn.Linear | None = None
+        if cfg.view == "own":
+            assert state_size > 0, "state_size: expected the size of W for the view `own`, got 0; give it"
+            self.bend = nn.Linear(state_size, rows.numel())
+            nn.init.zeros_(self.bend.weight)
+            nn.init.zeros_(self.bend.bias)
 
     def matrix(self) -> Tensor:
-        """The whole look, gain times direction: [L, 3]."""
+        """The whole look that all hearts share, gain times direction: [L, 3]."""
         return self.gain[:, None] * nn.functional.normalize(self.lead_vectors, dim=1)
+
+    def bends(self, w: Tensor) -> Tensor:
+        """What each heart adds to the shared look: W [..., D] -> [..., L, 3], zero for a shared view."""
+        if self.bend is None:
+            return torch.zeros(*w.shape[:-1], *self.nominal.shape, dtype=w.dtype, device=w.device)
+        added: Tensor = self.bend(w)
+        return added.reshape(*w.shape[:-1], *self.nominal.shape)
 
     def deviation(self) -> Tensor:
         """Squared distance from Dower's lead vectors relative to their size, averaged over leads: a number."""
-        return ((self.matrix() - self.nominal).square().sum(1) / self.nominal.square().sum(1)).mean()
+        return self._relative(self.matrix() - self.nominal)
 
-    def forward(self, v: Tensor) -> Tensor:
-        """V [..., 3, T'] -> E_base [..., L, T']."""
+    def bending(self, w: Tensor) -> Tensor:
+        """Squared bends relative to the size of Dower's lead vectors, averaged over states and leads: a number."""
+        return self._relative(self.bends(w))
+
+    def _relative(self, change: Tensor) -> Tensor:
+        return (change.square().sum(-1) / self.nominal.square().sum(-1)).mean()
+
+    def forward(self, v: Tensor, w: Tensor | None = None) -> Tensor:
+        """V [..., 3, T'], and W [..., D] for the view `own`, -> E_base [..., L, T']."""
         assert v.shape[-2] == 3, f"V: expected [..., 3, T'], got {tuple(v.shape)}"
-        return self.matrix() @ v + self.bias[:, None]
+        matrix = self.matrix()
+        if self.bend is not None:
+            assert w is not None, "W: expected a state for the view `own`, got none; give it"
+            matrix = matrix + self.bends(w)
+        return matrix @ v + self.bias[:, None]
 
 
 class ResidualHead(nn.Module):

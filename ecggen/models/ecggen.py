@@ -38,7 +38,7 @@ class ECGGenModel(nn.Module):
         self.ttt = TTTUpdater(cfg.ttt, build_fast_state(cfg.fast_state, cfg.encoder.d_model))
         peak = cfg.tokenizer.before if cfg.tokenizer.segmentation == "rr" else 0.5
         self.vcg = VCGGenerator(cfg.vcg, self.state_size, cfg.tokenizer.beat_len, peak)
-        self.projection = LeadProjection(cfg.projection)
+        self.projection = LeadProjection(cfg.projection, self.state_size)
         self.residual = ResidualHead(cfg.projection) if cfg.projection.residual else None
         self.head: nn.Module | None = None
         self.classes: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class ECGGenModel(nn.Module):
             `A` [..., 3, K], `V` [..., 3, T'] mV, `E_base`, `residual`, `E_hat` [..., L, T'] mV.
         """
         a, v = self.vcg(w)
-        base = self.projection(v)
+        base = self.projection(v, w)
         if self.residual is None:
             residual = torch.zeros_like(base)
         else:

@@ -119,6 +119,40 @@ def test_fixed_geometry_has_nothing_to_learn_but_the_bias():
     assert learned == ["bias"]
 
 
+def own_view(bend=0.0):
+    projection = LeadProjection(ProjectionConfig(view="own"), state_size=4)
+    with torch.no_grad():
+        projection.bend.weight[0, 0] = bend  # how W's first number moves lead I along x
+    return projection
+
+
+def test_a_view_of_ones_own_starts_as_the_shared_one():
+    v, w = torch.randn(2, 5, 3, 7), torch.randn(2, 5, 4)
+    torch.testing.assert_close(own_view()(v, w), LeadProjection(ProjectionConfig())(v), rtol=0, atol=1e-6)
+    assert own_view().bending(w).item() == 0
+
+
+def test_a_state_bends_the_lead_vectors_that_it_is_seen_by():
+    v, w = torch.randn(2, 3, 7), torch.tensor([[2.0, 0, 0, 0], [0, 5.0, 0, 0]])
+    shared, own = LeadProjection(ProjectionConfig())(v), own_view(bend=0.1)(v, w)
+    torch.testing.assert_close(own[0, 0], shared[0, 0] + 0.2 * v[0, 0])
+    torch.testing.assert_close(own[:, 1:], shared[:, 1:])
+    torch.testing.assert_close(own[1], shared[1])
+
+
+def test_bending_costs_in_proportion_to_the_lead_vectors_size():
+    # Dower's lead I is (0.632, -0.235, 0.059); a bend of 0.2 in one of two states and one of twelve leads.
+    w = torch.tensor([[2.0, 0, 0, 0], [0, 5.0, 0, 0]])
+    by_hand = 0.2**2 / (0.632**2 + 0.235**2 + 0.059**2) / 24
+    assert own_view(bend=0.1).bending(w).item() == pytest.approx(by_hand, rel=1e-4)
+    assert LeadProjection(ProjectionConfig()).bending(w).item() == 0
+
+
+def test_a_view_of_ones_own_needs_the_state():
+    with pytest.raises(AssertionError, match="expected a state"):
+        own_view()(torch.randn(2, 3, 7))
+
+
 def test_residual_starts_at_zero_and_can_learn():
     head = ResidualHead(ProjectionConfig())
     base = torch.randn(3, 12, 40)
