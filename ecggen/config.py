@@ -13,6 +13,7 @@ TOKENS = ("linear", "conv")
 ATTENTIONS = ("full", "causal")
 MODES = ("vector", "mlp")
 GEOMETRIES = ("free", "fixed")
+ESTIMATORS = ("gradient", "ridge", "amortised", "prior")
 VIEWS = ("shared", "own")
 HEADS = ("none", "linear", "mlp")
 SPLITS = ("train", "val", "test")
@@ -97,6 +98,7 @@ class FastStateConfig:
 class TTTConfig:
     """How W is estimated."""
 
+    estimator: str = "gradient"  # one of ESTIMATORS: test-time training, or what it is compared with
     chunk_size: int = 1  # beats a chunk
     inner_steps: int = 2  # gradient steps a chunk
     state_smoothness: float = 0.1  # lambda of ||W_c - W_{c-1}||^2

@@ -217,6 +217,11 @@ def _check_together(run: RunConfig) -> None:
     )
     kernel = run.model.projection.residual_kernel
     _require(kernel % 2 == 1, f"model.projection.residual_kernel: expected an odd number of samples, got {kernel}")
+    mode = run.model.fast_state.mode
+    _require(
+        run.model.ttt.estimator != "ridge" or mode == "vector",
+        f"model.ttt.estimator: expected mode vector for ridge, whose proxy is quadratic, got {mode}",
+    )
     folds = [*run.data.train_folds, *run.data.val_folds, *run.data.test_folds]
     twice = sorted({fold for fold in folds if folds.count(fold) > 1})
     _require(not twice, f"data.train_folds, val_folds, test_folds: expected each fold once, got {twice} twice")

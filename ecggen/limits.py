@@ -42,6 +42,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "model.fast_state.mode": config.MODES,
     "model.projection.geometry": config.GEOMETRIES,
     "model.projection.view": config.VIEWS,
+    "model.ttt.estimator": config.ESTIMATORS,
     "train.device": config.DEVICES,
     "train.head": config.HEADS,
     "eval.split": ("auto", "all", *config.SPLITS),

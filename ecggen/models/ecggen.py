@@ -16,8 +16,9 @@ from ecggen.config import ModelConfig
 from ecggen.data.beats import Span
 from ecggen.data.tokenizer import ECGTokenizer
 from ecggen.models.blocks import LeadProjection, ResidualHead, TokenEncoder
+from ecggen.models.estimators import build_estimator
 from ecggen.models.heads import HEAD_KINDS
-from ecggen.models.ttt import TTTUpdater, build_fast_state
+from ecggen.models.ttt import build_fast_state
 from ecggen.models.vcg import VCGGenerator
 
 
@@ -35,7 +36,8 @@ class ECGGenModel(nn.Module):
         self.cfg = cfg
         self.tokenizer = ECGTokenizer(cfg.tokenizer, cfg.signal.fs)
         self.encoder = TokenEncoder(cfg.encoder, cfg.tokenizer.width, cfg.ttt.chunk_size)
-        self.ttt = TTTUpdater(cfg.ttt, build_fast_state(cfg.fast_state, cfg.encoder.d_model))
+        width = cfg.encoder.d_model
+        self.ttt = build_estimator(cfg.ttt, build_fast_state(cfg.fast_state, width), width)
         peak = cfg.tokenizer.before if cfg.tokenizer.segmentation == "rr" else 0.5
         self.vcg = VCGGenerator(cfg.vcg, self.state_size, cfg.tokenizer.beat_len, peak)
         self.projection = LeadProjection(cfg.projection, self.state_size)

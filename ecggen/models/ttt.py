@@ -242,31 +242,39 @@ def proximal_step(w: Tensor, descent: Tensor, step: Tensor, previous: Tensor, sm
     return (w - descent + pull * previous) / (1 + pull)
 
 
-class TTTUpdater(nn.Module):
-    """Estimates W from encoded tokens, chunk of beats by chunk of beats.
+class Estimator(nn.Module):
+    """Finds W from encoded tokens, chunk of beats by chunk of beats.
 
-    Role: estimation. Moves W and nothing else; step sizes are learned, one a step and dimension.
+    Role: estimation, what all ways of it share: chunks in order, padding that changes nothing, shapes. How a chunk is
+        read is `read`'s business: `TTTUpdater` is the model's own way; it is compared with those of `estimators`.
     Input: H [B, L*N, d] (lead-major), lead_mask [B, L] and beat_mask [B, N] bool, True = present.
     Output: dict with `W` [B, D] after the last chunk, `W_seq` [B, C, D] after each chunk, `proxy` [B, C] before each
-        chunk's first step (how badly the W of the chunks before explained this one).
+        chunk is read (how badly the W of the chunks before explained this one).
     """
 
-    def __init__(self, cfg: TTTConfig, state: VectorState | MLPState) -> None:
+    def __init__(self, cfg: TTTConfig, state: VectorState | MLPState, width: int) -> None:
         super().__init__()
         self.cfg = cfg
         self.state = state
-        raw = torch.full((cfg.inner_steps, state.size), cfg.step_size).expm1().log()
-        self.raw_step = nn.Parameter(raw)
+        self.width = width
 
-    def step_sizes(self) -> Tensor:
-        """Step sizes eta > 0: [inner_steps, D]."""
-        return nn.functional.softplus(self.raw_step)
+    def evidence(self, h: Tensor, present: Tensor) -> list[Any]:
+        """What each chunk says: H [B, L, N, d], present [B, L, N] -> one entry a chunk, read by `read`."""
+        return list(self.state.chunks(h, present, self.cfg.chunk_size))
+
+    def read(self, previous: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:
+        """W [B, D] of the chunks before, and one chunk's evidence -> the new W and the proxy [B] of the old one.
+
+        Args:
+            through: whether gradients flow through what happens here.
+        """
+        raise NotImplementedError
 
     def forward(self, h: Tensor, lead_mask: Tensor, beat_mask: Tensor) -> dict[str, Any]:
         """H [B, L*N, d] -> W [B, D], W_seq [B, C, D], proxy [B, C].
 
-        Gradients flow through the inner steps where the caller has them enabled (training). Otherwise each step is
-        cut off; the inner gradient itself is always computed.
+        Gradients flow through where the caller has them enabled (training). Otherwise each step is cut off; an inner
+        gradient itself is always computed.
         """
         b, n = beat_mask.shape
         assert h.ndim == 3 and h.shape[:2] == (b, N_LEADS * n), (
@@ -277,30 +285,45 @@ class TTTUpdater(nn.Module):
             "estimation: expected torch.no_grad(), got torch.inference_mode(); W is found by gradient descent"
         )
         through = torch.is_grad_enabled()
-        present = lead_mask[:, :, None] & beat_mask[:, None, :]
         w = self.state.initial(b)
-        steps = self.step_sizes()
         path, surprise = [], []
         real = beat_mask[:, :: self.cfg.chunk_size]  # beats are packed to the front, so a chunk's first one decides
-        chunks = self.state.chunks(h.reshape(b, N_LEADS, n, -1), present, self.cfg.chunk_size)
+        chunks = self.evidence(h.reshape(b, N_LEADS, n, -1), lead_mask[:, :, None] & beat_mask[:, None, :])
         for chunk, seen in zip(chunks, real.T, strict=True):
-            w, before = self._read_chunk(w, chunk, seen[:, None], steps, through)
+            found, before = self.read(w, chunk, through)
+            w = torch.where(seen[:, None], found, w)  # a chunk of padding leaves W exactly as it was
             path.append(w)
-            surprise.append(before)
+            surprise.append(before.detach())
         return {"W": w, "W_seq": torch.stack(path, 1), "proxy": torch.stack(surprise, 1)}
 
-    def _read_chunk(
-        self, previous: Tensor, chunk: Any, real: Tensor, steps: Tensor, through: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Re-estimate W from one chunk; a chunk of padding (real [B, 1] False) leaves it exactly as it was."""
+
+class TTTUpdater(Estimator):
+    """Estimation by gradient steps at test time, the model's own way.
+
+    Role: estimation. Moves W and nothing else; step sizes are learned, one a step and dimension.
+    Input: as `Estimator`.
+    Output: as `Estimator`.
+    """
+
+    def __init__(self, cfg: TTTConfig, state: VectorState | MLPState, width: int = 0) -> None:
+        super().__init__(cfg, state, width)
+        raw = torch.full((cfg.inner_steps, state.size), cfg.step_size).expm1().log()
+        self.raw_step = nn.Parameter(raw)
+
+    def step_sizes(self) -> Tensor:
+        """Step sizes eta > 0: [inner_steps, D]."""
+        return nn.functional.softplus(self.raw_step)
+
+    def read(self, previous: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:
+        """A few steps down the proxy, each with the exact proximal step for the smoothness of W's path."""
         w, first = previous, None
-        for step in steps:
+        for step in self.step_sizes():
             gradient, value = self._proxy_gradient(w, chunk, through)
             first = value if first is None else first
             descent = self.state.safe_step(gradient, step, chunk)
             w = proximal_step(w, descent, step, previous, self.cfg.state_smoothness)
         assert first is not None, "model.ttt.inner_steps: expected at least 1, got 0"
-        return torch.where(real, w, previous), first.detach()
+        return w, first
 
     def _proxy_gradient(self, w: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:
         # Records do not share W, so the gradient of the sum is each record's own gradient.

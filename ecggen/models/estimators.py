@@ -1,0 +1,108 @@
+"""Other ways to find W, to be compared with estimation by test-time training: settings of the same model.
+
+Each answers one doubt. `amortised`: is estimation worth more than an encoder that guesses W at once? `ridge`: are a few
+learned steps worse than the exact solution of what they approximate? `prior`: does anything depend on W at all?
+
+Letters: B records, L leads, N beats, C chunks, D state size, d encoder width.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ecggen.config import TTTConfig
+from ecggen.models.ttt import Estimator, MLPState, TTTUpdater, VectorState
+
+
+class AmortisedEstimator(Estimator):
+    """W is guessed: a network of the mean of the chunk's tokens, no proxy, nothing solved.
+
+    Role: ablation. The usual encoder in place of estimation; what it has, it has learned before it sees the record.
+    Input: as `Estimator`.
+    Output: as `Estimator`.
+    """
+
+    def __init__(self, cfg: TTTConfig, state: VectorState | MLPState, width: int) -> None:
+        super().__init__(cfg, state, width)
+        # As many weights as the proxy's maps have at the default sizes, so that neither has more room.
+        self.guess = nn.Sequential(nn.Linear(width, 2 * state.size), nn.GELU(), nn.Linear(2 * state.size, state.size))
+
+    def evidence(self, h: Tensor, present: Tensor) -> list[Any]:
+        """One (what the state makes of a chunk, mean token [B, d]) a chunk."""
+        size = self.cfg.chunk_size
+        pad = -h.shape[2] % size
+        kept = torch.where(present[..., None], h, torch.zeros((), device=h.device))
+        total = nn.functional.pad(kept, (0, 0, 0, pad)).unflatten(2, (-1, size)).sum((1, 3))
+        count = nn.functional.pad(present, (0, pad)).unflatten(2, (-1, size)).sum((1, 3)).clamp(min=1)
+        return list(zip(super().evidence(h, present), (total / count[..., None]).unbind(1), strict=True))
+
+    def read(self, previous: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:
+        """W0 and what the network adds to it."""
+        asked, token = chunk
+        return self.state.initial(len(token)) + self.guess(token), self.state.proxy(previous, asked)
+
+
+class RidgeEstimator(Estimator):
+    """W is the exact minimum of proxy and smoothness: ridge regression around the W before.
+
+    Role: ablation, for the `vector` state whose proxy is quadratic. With G = sum_l share_l M_l^T M_l it solves
+        (G + 2 lambda) W = b + 2 lambda W_{c-1}, which the gradient of proxy + lambda ||W - W_{c-1}||^2 gives at zero.
+    Input: as `Estimator`.
+    Output: as `Estimator`.
+    """
+
+    # Where lambda is zero and few leads are shown, G alone has no inverse.
+    FLOOR = 1e-3
+
+    def __init__(self, cfg: TTTConfig, state: VectorState | MLPState, width: int) -> None:
+        super().__init__(cfg, state, width)
+        assert isinstance(state, VectorState), (
+            "model.ttt.estimator: expected a `vector` state for ridge, whose proxy is quadratic, got another; "
+            "set model.fast_state.mode=vector"
+        )
+        self.state: VectorState = state
+        self.ridge = 2 * max(cfg.state_smoothness, self.FLOOR)
+
+    def evidence(self, h: Tensor, present: Tensor) -> list[Any]:
+        """One (Quadratic, factor of G + 2 lambda [B, D, D]) a chunk; the same leads are shown in all chunks."""
+        chunks = super().evidence(h, present)
+        grams = self.state.decode.mT @ self.state.decode  # [L, D, D]
+        share = chunks[0].share[:, :: h.shape[-1]]
+        matrix = torch.einsum("bl,lij->bij", share, grams) + self.ridge * torch.eye(grams.shape[-1], device=h.device)
+        factor = torch.linalg.cholesky(matrix)
+        return [(chunk, factor) for chunk in chunks]
+
+    def read(self, previous: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:
+        """The minimum itself."""
+        asked, factor = chunk
+        found = torch.cholesky_solve((asked.pull + self.ridge * previous)[..., None], factor)[..., 0]
+        return found, self.state.proxy(previous, asked)
+
+
+class PriorEstimator(Estimator):
+    """W stays W0, whatever is seen.
+
+    Role: ablation. All that is left is the population's heart; a model that renders as well does not need W.
+    Input: as `Estimator`.
+    Output: as `Estimator`.
+    """
+
+    def read(self, previous: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:
+        """Nothing moves."""
+        return previous, self.state.proxy(previous, chunk)
+
+
+ESTIMATORS: dict[str, type[Estimator]] = {
+    "gradient": TTTUpdater,
+    "ridge": RidgeEstimator,
+    "amortised": AmortisedEstimator,
+    "prior": PriorEstimator,
+}
+
+
+def build_estimator(cfg: TTTConfig, state: VectorState | MLPState, width: int) -> Estimator:
+    """The way of `cfg.estimator` for a state and encoder width d. Raises ValueError for one not in ESTIMATORS."""
+    if cfg.estimator not in ESTIMATORS:
+        raise ValueError(f"model.ttt.estimator: expected one of {', '.join(ESTIMATORS)}, got {cfg.estimator!r}")
+    return ESTIMATORS[cfg.estimator](cfg, state, width)

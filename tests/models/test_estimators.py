@@ -1,0 +1,109 @@
+"""The ways to find W that estimation is compared with do what they say, and are settings of the same model."""
+
+import pytest
+import torch
+
+from ecggen.checkpoint import load_model, save_model
+from ecggen.config import FastStateConfig, TTTConfig
+from ecggen.errors import UserError
+from ecggen.models.estimators import ESTIMATORS, build_estimator
+from ecggen.models.ttt import TTTUpdater, build_fast_state
+from ecggen.train import train
+from tests.models.conftest import hearts
+from tests.models.test_ttt import BEATS, WIDTH, tokens
+from tests.tiny import tiny_run
+
+OTHERS = [name for name in ESTIMATORS if name != "gradient"]
+
+
+def estimator(kind, mode="vector", **ttt):
+    torch.manual_seed(1)
+    state = build_fast_state(FastStateConfig(mode=mode, size=24, key_width=4, hidden=5, value_width=6), WIDTH)
+    return build_estimator(TTTConfig(estimator=kind, **ttt), state, WIDTH)
+
+
+def padded(h, leads, beats, more=3):
+    """The same records with beats of padding behind."""
+    longer = torch.full((3, 12, BEATS + more, WIDTH), 7.0)
+    longer[:, :, :BEATS] = h.reshape(3, 12, BEATS, WIDTH)
+    return longer.reshape(3, -1, WIDTH), leads, torch.cat([beats, torch.zeros(3, more, dtype=torch.bool)], 1)
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_padded_beats_and_hidden_leads_change_nothing(kind):
+    find = estimator(kind, chunk_size=2)
+    h, leads, beats = tokens()
+    leads[:, 5:] = False
+    other = h.reshape(3, 12, BEATS, WIDTH).clone()
+    other[:, 5:] = 100.0
+    expected = find(h, leads, beats)["W"]
+    torch.testing.assert_close(find(*padded(h, leads, beats))["W"], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(find(other.reshape(3, -1, WIDTH), leads, beats)["W"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_ridge_is_where_the_gradient_of_proxy_and_smoothness_is_zero():
+    find = estimator("ridge", chunk_size=BEATS, state_smoothness=0.3)
+    h, leads, beats = tokens()
+    w = find(h, leads, beats)["W"].detach().requires_grad_()
+    chunk = find.state.chunks(h.reshape(3, 12, BEATS, WIDTH), leads[:, :, None] & beats[:, None], BEATS)[0]
+    goal = find.state.proxy(w, chunk) + 0.3 * (w - find.state.initial(3)).square().sum(1)
+    (gradient,) = torch.autograd.grad(goal.sum(), w)
+    assert gradient.abs().max() < 1e-4
+
+
+def test_many_gradient_steps_come_to_what_ridge_finds():
+    exact = estimator("ridge", chunk_size=BEATS, state_smoothness=0.3)
+    steps = estimator("gradient", chunk_size=BEATS, state_smoothness=0.3, inner_steps=100)
+    assert isinstance(steps, TTTUpdater)
+    steps.state.load_state_dict(exact.state.state_dict())
+    torch.testing.assert_close(steps(*tokens())["W"], exact(*tokens())["W"], rtol=1e-3, atol=1e-3)
+
+
+def test_ridge_without_smoothness_has_a_solution_with_one_lead():
+    h, leads, beats = tokens()
+    leads[:, 1:] = False
+    assert estimator("ridge", state_smoothness=0.0)(h, leads, beats)["W"].isfinite().all()
+
+
+def test_the_prior_never_moves():
+    find = estimator("prior", chunk_size=2)
+    out = find(*tokens())
+    assert torch.equal(out["W_seq"], find.state.initial(3)[:, None].expand(3, 3, -1))
+
+
+def test_a_guess_depends_on_its_own_chunk_alone_and_on_its_mean_token():
+    find = estimator("amortised", chunk_size=2)
+    h, leads, beats = tokens()
+    changed = h.reshape(3, 12, BEATS, WIDTH).clone()
+    changed[:, :, :2] += 1.0
+    one, other = find(h, leads, beats)["W_seq"], find(changed.reshape(3, -1, WIDTH), leads, beats)["W_seq"]
+    assert not torch.allclose(one[:, 0], other[:, 0])
+    assert torch.equal(one[:, 1:], other[:, 1:])
+    mixed = h.reshape(3, 12, BEATS, WIDTH).flip(1).reshape(3, -1, WIDTH)  # the same mean
+    torch.testing.assert_close(find(mixed, leads, beats)["W_seq"], one, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_model_of_that_way_is_trained_and_comes_back_from_its_file(kind, tmp_path):
+    run = tiny_run(model__ttt__estimator=kind, model__projection__view="own")
+    model = train(run, quiet=True).model
+    save_model(tmp_path / "model.safetensors", model)
+    again = load_model(tmp_path / "model.safetensors")
+    ecg = hearts(2)
+    with torch.no_grad():
+        torch.testing.assert_close(again.forward_gen(ecg)["E_hat"], model.forward_gen(ecg)["E_hat"])
+
+
+@pytest.mark.parametrize("kind", ["amortised", "prior"])
+def test_other_states_have_them_too(kind):
+    assert estimator(kind, mode="mlp")(*tokens())["W"].isfinite().all()
+
+
+def test_ridge_needs_a_quadratic_proxy():
+    with pytest.raises(UserError, match="model.ttt.estimator: expected mode vector for ridge"):
+        tiny_run(model__ttt__estimator="ridge", model__fast_state__mode="mlp")
+
+
+def test_an_unknown_way_is_refused():
+    with pytest.raises(ValueError, match="expected one of gradient, ridge, amortised, prior"):
+        estimator("guess")
