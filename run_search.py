@@ -29,8 +29,8 @@ from ecggen.runid import CodeTable, read_codes
 from search import cluster, interrupt
 from search.asking import SPACES, at_once, check_name, check_places, check_share, how_of, new_order
 from search.options import parser
-from search.order import ORDER_FILE, SEARCHES, code_digests, owned, read_order
-from search.space import load_space, space_names
+from search.order import ORDER_FILE, SEARCHES, check_free, code_digests, owned, read_order
+from search.space import load_space, parse_space, space_names
 
 # What the driver imports first when it looks for records and opens its study.
 SOON = (
@@ -201,11 +201,16 @@ def run_dry(args: argparse.Namespace) -> None:
     """Print what a new search would do, and what that would cost."""
     from search.planned import cost_lines, trial_lines
 
-    order = new_order(args)
+    order, how = new_order(args), how_of(args)
+    check_name(order.name)
+    check_free(args.results / SEARCHES / order.name)
+    for name in order.warm_start:
+        search_folder(args.results, name)
     table: CodeTable = read_codes(Path(order.config), args.results)
     trials = trial_lines(order, load_space(args.space, table, order.base, SPACES), table)
+    lines = (*trials, *cost_lines(order, args.results, at_once(how)))
     print(dump_yaml(order.base), end="")
-    for line in (*trials, *cost_lines(order, args.results, at_once(how_of(args)))):
+    for line in lines:
         print(f"# {line}")
 
 
@@ -218,6 +223,10 @@ def run_dry_again(args: argparse.Namespace) -> None:
     order, trials = read_order(folder), Ledger(folder).trials
     over = sum(trial.status != RUNNING for trial in trials)
     asked = max(order.trials, len(trials)) + args.extend if args.extend else order.trials
+    if order.algorithm == "grid":
+        table = read_codes(Path(order.config), args.results)
+        space = parse_space(order.space, order.content, table, order.base, f"{folder.name}/space.yaml")
+        asked = min(asked, len(space.grid(order.base, table)))
     print(
         f"# {folder.name}: {over} trials are over, {max(0, asked - over)} to come by {order.algorithm}, "
         f"then {order.finalists} finalists with {order.seeds} seeds: trainings of {order.base.train.steps} steps"

@@ -149,7 +149,8 @@ def at_once(how: How) -> int | None:
     """Trials side by side as this machine's cores allow, without asking Ray; None where a cluster decides."""
     if how.address is not None:
         return how.concurrency
-    fit = max(1, int(len(os.sched_getaffinity(0)) // (how.cpus or 1)))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    fit = max(1, int(cores // (how.cpus or 1)))
     return min(fit, how.concurrency or fit)
 
 

@@ -18,6 +18,7 @@ from search.order import (
     ORDER_FILE,
     SEARCHES,
     Order,
+    check_free,
     code_digests,
     owned,
     read_order,
@@ -29,10 +30,7 @@ from search.order import (
 def begin(order: Order, results: Path) -> Path:
     """The folder of a new search, with its order in it. Raises UserError where the name is taken."""
     folder = results / SEARCHES / order.name
-    if (folder / ORDER_FILE).exists():
-        raise UserError(
-            f"--name {order.name}: expected a free name, there is such a search; --resume it or choose another"
-        )
+    check_free(folder)
     write_order(folder, order)
     return folder
 

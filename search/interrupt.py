@@ -60,10 +60,13 @@ def at_once() -> Iterator[None]:
     And an import that is cut short in one thread can leave Python's lock to another one taken for ever.
     """
     handler = signal.getsignal(signal.SIGINT)
-    if isinstance(handler, _CtrlC):
-        handler.asked = True
-    yield
-    if isinstance(handler, _CtrlC):
+    if not isinstance(handler, _CtrlC):
+        yield
+        return
+    handler.asked = True
+    try:
+        yield
+    finally:
         handler.asked = False
 
 
@@ -77,10 +80,13 @@ def asked() -> bool:
 def before_end(tidy: Callable[[], None]) -> Iterator[None]:
     """Within, a second Ctrl-C does this before it ends the process: it makes the terminal fit for the last words."""
     handler = signal.getsignal(signal.SIGINT)
-    if isinstance(handler, _CtrlC):
-        handler.before_end = tidy
-    yield
-    if isinstance(handler, _CtrlC):
+    if not isinstance(handler, _CtrlC):
+        yield
+        return
+    handler.before_end = tidy
+    try:
+        yield
+    finally:
         handler.before_end = lambda: None
 
 

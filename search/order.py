@@ -142,6 +142,14 @@ def owned(folder: Path) -> Iterator[None]:
         ) from None
 
 
+def check_free(folder: Path) -> None:
+    """Whether a new search may have this folder. Raises UserError where the name is taken."""
+    if (folder / ORDER_FILE).exists():
+        raise UserError(
+            f"--name {folder.name}: expected a free name, there is such a search; --resume it or choose another"
+        )
+
+
 def code_digests() -> dict[str, str]:
     """Every file of the package that decides what a training gives -> digest of its text, and torch's version."""
     root = Path(package.__file__).parent

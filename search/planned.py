@@ -4,8 +4,10 @@ import csv
 import statistics
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+from ecggen.config import RunConfig
 from ecggen.errors import UserError
 from ecggen.runid import CodeTable, runid_of
 from search.order import ORDER_FILE, SEARCHES, Order, read_order
@@ -57,24 +59,29 @@ def cost_lines(order: Order, results: Path, at_once: int | None) -> list[str]:
 def _time_line(order: Order, results: Path, steps: int, at_once: int | None) -> str:
     paces = list(_paces(order, results))
     if not paces:
-        return f"time: unknown, no earlier search on {order.base.data.source} in {results} tells how long a step takes"
+        return f"time: unknown, no earlier search of this space around these settings in {results} tells it"
     pace = statistics.median(paces)
-    judged = f"{pace:.3f} s a step, the median of {len(paces)} earlier trainings"
+    judged = f"{pace:.3f} s a step, the median of {len(paces)} trainings of earlier searches like it"
     if at_once is None:
-        return f"time: at most about {in_words(steps * pace)} of training, shared among the cluster ({judged})"
-    return f"time: at most about {in_words(steps * pace / at_once)} with {at_once} at a time ({judged})"
+        return f"time: about {in_words(steps * pace)} of training for all of them, shared among the cluster ({judged})"
+    return f"time: about {in_words(steps * pace / at_once)} for all of them, {at_once} at a time ({judged})"
 
 
 def _paces(order: Order, results: Path) -> Iterator[float]:
-    """Seconds a step of whole trainings on such data."""
+    """Seconds a step of whole trainings of the same space around the same settings."""
     for path in (results / SEARCHES).glob(f"*/{ORDER_FILE}"):
         with suppress(UserError, OSError, ValueError, KeyError):
-            data, asked = read_order(path.parent).base.data, order.base.data
-            if (data.source, data.root) != (asked.source, asked.root):
+            other = read_order(path.parent)
+            if other.content.get("space") != order.content.get("space") or _paced(other.base) != _paced(order.base):
                 continue
             with (path.parent / "trials.csv").open(newline="", encoding="utf-8") as stream:
                 rows = [row for row in csv.DictReader(stream) if row["status"] == "completed"]
             yield from [float(row["seconds"]) / int(row["step"]) for row in rows if int(row["step"])]
+
+
+def _paced(run: RunConfig) -> RunConfig:
+    """The settings that say how long a step takes: all but how many there are, and which."""
+    return replace(run, train=replace(run.train, steps=1, validate_every=1, seed=0, device="auto"))
 
 
 def in_words(seconds: float) -> str:

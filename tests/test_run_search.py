@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -86,13 +87,23 @@ def test_dry_run_prints_every_point_and_the_cost_and_leaves_nothing(tmp_path, ca
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words", [("--name", "a/b"), ("--name", "half"), ("--time-budget", "-5"), ("--warm-start", "no")]
+)
+def test_a_dry_run_refuses_what_the_search_would_refuse_and_prints_nothing_else(tmp_path, capsys, words):
+    kept(tmp_path)
+    assert run(tmp_path, "--space", "ttt_mode", "--dry-run", *words) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and len(said.err.splitlines()) == 1
+
+
 def test_budget_of_recordings_is_larger_than_that_of_the_simulator(tmp_path, capsys):
     run(tmp_path, "--space", "ttt_mode", "--dry-run", "--data", "wfdb", "--data-root", "records")
     assert "trainings of 1350 steps" in capsys.readouterr().out
 
 
 def order_of(metric="val_r"):
-    return Order("half", "mine", "gone", CONTENT, tiny_run(), "v1.yaml", 4, "grid", metric, True, 1, 3, 1, 1)
+    return Order("half", "mine", "gone", CONTENT, tiny_run(), str(CONFIG), 4, "grid", metric, True, 1, 3, 1, 1)
 
 
 def kept(results, order=None):
@@ -155,11 +166,17 @@ def test_asking_loads_neither_torch_nor_ray():
 
 
 def test_dry_run_of_a_resume_says_what_is_to_come_and_does_nothing(tmp_path, capsys):
-    folder = kept(tmp_path)
+    folder = kept(tmp_path, replace(order_of(), algorithm="random"))
     before = files(folder)
     assert run(tmp_path, "--resume", "half", "--dry-run", "--extend", "3") == 0
-    assert "half: 0 trials are over, 7 to come by grid" in capsys.readouterr().out
+    assert "half: 0 trials are over, 7 to come by random" in capsys.readouterr().out
     assert files(folder) == before
+
+
+def test_dry_run_of_a_resume_knows_how_many_points_a_grid_has(tmp_path, capsys):
+    kept(tmp_path)  # asks for four of a space that has two
+    assert run(tmp_path, "--resume", "half", "--dry-run", "--extend", "3") == 0
+    assert "2 to come by grid" in capsys.readouterr().out
 
 
 def test_dry_run_of_a_rebuild_is_refused(tmp_path, capsys):

@@ -6,6 +6,7 @@ from search.order import write_order
 from search.planned import cost_lines, in_words, trial_lines
 from search.summary import write_table
 from tests.fake_search import TABLE, order_of, space_of
+from tests.tiny import tiny_run
 
 PAIR = {"m": [1, 2]}
 
@@ -37,7 +38,7 @@ def test_cost_counts_trials_and_repeats(tmp_path):
     first, early, time = cost_lines(order_of(), tmp_path, 2)  # 10 trials of 6 steps, 2 finalists with 2 seeds
     assert "at most 14 trainings of 6 steps, 84 steps in all" in first
     assert early == "ASHA ends trials from step 3 on, so it is less"
-    assert time.startswith("time: unknown, no earlier search on simulator")
+    assert time.startswith("time: unknown, no earlier search of this space")
     assert len(cost_lines(order_of(asha=False), tmp_path, 2)) == 2
 
 
@@ -53,8 +54,28 @@ def test_time_is_judged_by_whole_trainings_of_earlier_searches(tmp_path):
     earlier(tmp_path, "one", ("completed", 12.0, 6), ("stopped", 99.0, 1), ("failed", 5.0, 0))
     earlier(tmp_path, "two", ("completed", 24.0, 6), ("completed", 18.0, 6))
     line = cost_lines(order_of(), tmp_path, 2)[-1]  # 84 steps of 3 s, two at a time
-    assert line == "time: at most about 2 min with 2 at a time (3.000 s a step, the median of 3 earlier trainings)"
-    assert "252 s" not in line and "4 min of training, shared" in cost_lines(order_of(), tmp_path, None)[-1]
+    pace = "(3.000 s a step, the median of 3 trainings of earlier searches like it)"
+    assert line == f"time: about 2 min for all of them, 2 at a time {pace}"
+    shared = cost_lines(order_of(), tmp_path, None)[-1]
+    assert shared == f"time: about 4 min of training for all of them, shared among the cluster {pace}"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"entries": {"train.lr": {"choice": [0.001]}}},
+        {"base": tiny_run(model__encoder__d_model=32)},
+        {"base": tiny_run(train__batch_size=4)},
+    ],
+)
+def test_other_spaces_and_settings_tell_nothing(tmp_path, changes):
+    earlier(tmp_path, "one", ("completed", 12.0, 6), **changes)
+    assert "unknown" in cost_lines(order_of(), tmp_path, 2)[-1]
+
+
+def test_other_budgets_and_seeds_do(tmp_path):
+    earlier(tmp_path, "one", ("completed", 12.0, 6), base=tiny_run(train__steps=30, train__seed=3))
+    assert "2.000 s a step" in cost_lines(order_of(), tmp_path, 2)[-1]
 
 
 def test_damaged_searches_tell_nothing(tmp_path):
