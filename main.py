@@ -150,6 +150,13 @@ def run_eval(args: argparse.Namespace, console: Console) -> None:
     from ecggen.runs import evaluate, load_run
 
     folder, own, run = trained(args)
+    if args.card == "full":
+        from ecggen.evidence import judge_fully
+
+        card, paths = judge_fully(folder, own, run, args.command)
+        print_card(card, console)
+        say_drawn(paths, [], console)
+        return
     model, _ = load_run(folder)
     foreign = run.data != own.data
     card = evaluate(model, run, folder.name.split("_")[0], trained_on=own if foreign else None)
@@ -235,6 +242,7 @@ def run_dry(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit code."""
     args = parser().parse_args(argv)
+    args.command = shlex.join(["python", *(sys.argv if argv is None else ["main.py", *argv])])
     console = Console(width=None if sys.stdout is not None and sys.stdout.isatty() else 132, soft_wrap=True)
     try:
         refuse_strangers(args)

@@ -46,7 +46,8 @@ def print_card(card: dict[str, Any], console: Console | None = None) -> None:
         f"{card['records']} records"
     )
     console.print(_reconstruction_table(card["reconstruction"]))
-    for table in filter(None, (_probe_table(card.get("probe")), _state_table(card))):
+    tables = (_probe_table(card.get("probe")), _readout_table(card.get("readouts")), _state_table(card))
+    for table in filter(None, tables):
         console.print(table)
 
 
@@ -101,6 +102,27 @@ def _probe_table(probe: dict[str, Any] | None) -> Table | None:
         str(probe["records"]),
         str(probe["unlabelled"]),
     )
+    return table
+
+
+def _readout_table(readouts: dict[str, Any] | None) -> Table | None:
+    """Of the full card: every reader, then W less each control."""
+    if readouts is None:
+        return None
+    labels = readouts["labels"]
+    table = Table(
+        title="Linear probes and controls, macro AUROC [95 % interval] by share of labels", title_justify="left"
+    )
+    table.add_column("read from")
+    for share, plan in labels.items():
+        table.add_column(f"{share}, {plan['records']} records", justify="right")
+    for who, reader in readouts["readers"].items():
+        table.add_row(who, *(_with_interval(reader[share]["auroc"], reader[share]["interval"]) for share in labels))
+    table.add_section()
+    for ours, controls in readouts["less"].items():
+        for control, by_share in controls.items():
+            cells = [_with_interval(by_share[share]["value"], by_share[share]["interval"]) for share in labels]
+            table.add_row(f"{ours} - {control}", *cells)
     return table
 
 

@@ -24,6 +24,7 @@ from ecggen.errors import UserError
 from ecggen.leads import LEADS, LIMB_LEADS, lead_indices, scored_leads
 from ecggen.losses import rendered_beats
 from ecggen.models.ecggen import ECGGenModel
+from ecggen.rivals import MODEL, rival_renderings
 
 VISIBLE_SETS: dict[str, tuple[str, ...]] = {
     "all twelve": LEADS,
@@ -57,7 +58,7 @@ class Judged:
         beats, left_out, fallback: beats judged; beats whose window did not lie inside the record; records in which
             fewer than two beats were found, so that equal windows were taken.
         covered: share of the record inside beat windows, summed over records.
-        residual_energy, energy: of the rendering, summed.
+        residual_energy, energy: of the residual and of the whole rendering, one number a record.
     """
 
     scored: tuple[str, ...]
@@ -66,8 +67,8 @@ class Judged:
     left_out: int = 0
     fallback: int = 0
     covered: float = 0.0
-    residual_energy: float = 0.0
-    energy: float = 0.0
+    residual_energy: list[float] = field(default_factory=list)
+    energy: list[float] = field(default_factory=list)
 
 
 def evenly_spaced(records: int, limit: int | None) -> np.ndarray:
@@ -109,8 +110,12 @@ def judge(
     visible: tuple[str, ...],
     limit: int | None = None,
     baselines: Baselines | None = None,
+    every: bool = False,
 ) -> Judged:
-    """Render every beat from the visible leads and sum up how it fits; with `baselines`, its rivals too."""
+    """Render every beat from the visible leads and sum up how it fits.
+
+    With `baselines` its rivals are judged too, and with `every` also those of the full card.
+    """
     scored = scored_leads(visible)
     rows = lead_indices(scored)
     device = model.projection.bias.device
@@ -120,39 +125,19 @@ def judge(
         out = model.forward_gen(batch["ecg"].to(device), shown.to(device))
         beats = out["meta"]["beats"]
         present = batch["lead_mask"].to(device)[:, :, None] & out["meta"]["beat_mask"][:, None]
-        rivals = {"model": rendered_beats(out, model.cfg.ttt.chunk_size)}
+        rivals = {MODEL: rendered_beats(out, model.cfg.ttt.chunk_size)}
         if baselines is not None:
-            rivals |= _rivals(model, out, beats, visible, baselines)
+            rivals |= rival_renderings(model, out, visible, baselines, every)
         for name, rendered in rivals.items():
             parts.setdefault(name, []).append(metrics.beat_sums(rendered[:, rows], beats[:, rows], present[:, rows]))
         judged.beats += int(out["meta"]["beat_mask"].sum())
         judged.left_out += int(out["meta"]["left_out"].sum())
         judged.fallback += int(out["meta"]["fallback"].sum())
         judged.covered += float(out["meta"]["coverage"].sum())
-        judged.residual_energy += float(out["residual_seq"].double().square().sum())
-        judged.energy += float(out["E_hat_seq"].double().square().sum())
+        judged.residual_energy += out["residual_seq"].double().square().sum((1, 2, 3)).tolist()
+        judged.energy += out["E_hat_seq"].double().square().sum((1, 2, 3)).tolist()
     judged.sums = {name: np.concatenate(p) for name, p in parts.items()}
     return judged
-
-
-def _rivals(
-    model: ECGGenModel, out: dict[str, Any], beats: Tensor, visible: tuple[str, ...], baselines: Baselines
-) -> dict[str, Tensor]:
-    """What the model has to beat on the same beats, and what it must lose when W is taken from it."""
-    clean = torch.nan_to_num(beats).cpu()
-    frozen = model.render(model.ttt.state.initial(1))["E_hat"]
-    rivals = {
-        "mean beat": baselines.average(clean),
-        "W0 (no estimation)": frozen[:, :, None].expand_as(beats),
-    }
-    if len(beats) > 1:
-        other = model.render(out["W"].roll(1, dims=0))["E_hat"]
-        rivals["W of another record"] = other[:, :, None].expand_as(beats)
-    if visible == LEADS:
-        rivals["PCA, 3 components (ceiling of rank 3)"] = baselines.principal(clean)
-    else:
-        rivals["linear regression"] = baselines.linear(clean, visible)
-    return {name: value.to(beats.device) for name, value in rivals.items()}
 
 
 def validate(
@@ -193,44 +178,6 @@ def validation_figures(sums: dict[str, np.ndarray]) -> dict[str, float]:
     return {
         name: float(metrics.METRICS[metric](sums[part].sum(0))) if len(sums[part]) else math.nan
         for name, (part, metric) in VALIDATION.items()
-    }
-
-
-def reconstruction_card(
-    model: ECGGenModel, dataset: ECGDataset, baselines: Baselines | None, resamples: int, limit: int | None = None
-) -> dict[str, Any]:
-    """Every visible set: our figures and each rival's with intervals, ours per lead and against the regression."""
-    card: dict[str, Any] = {}
-    for name, visible in VISIBLE_SETS.items():
-        judged = judge(model, dataset, visible, limit, baselines)
-        if not judged.sums:
-            card[name] = {"records": 0, "reason": f"no record has {', '.join(visible)}"}
-            continue
-        entry: dict[str, Any] = {
-            "scored": list(judged.scored),
-            "records": len(judged.sums["model"]),
-            "beats": judged.beats,
-            "left_out": judged.left_out,
-            "fallback": judged.fallback,
-            "coverage": judged.covered / len(judged.sums["model"]),
-            "residual_share": judged.residual_energy / max(judged.energy, 1e-12),
-            "rivals": {rival: metrics.summary(sums, resamples) for rival, sums in judged.sums.items()},
-            "per_lead": _per_lead(judged),
-        }
-        if "linear regression" in judged.sums:
-            entry["r_over_linear_regression"] = metrics.paired_interval(
-                judged.sums["model"], judged.sums["linear regression"], resamples
-            )
-        card[name] = entry
-    return card
-
-
-def _per_lead(judged: Judged) -> dict[str, dict[str, float]]:
-    """Every metric of the model, one lead at a time."""
-    pooled = judged.sums["model"].sum(0)
-    return {
-        lead: {name: float(metric(pooled[at : at + 1])) for name, metric in metrics.METRICS.items()}
-        for at, lead in enumerate(judged.scored)
     }
 
 

@@ -7,6 +7,7 @@ Letters: R records, L leads, N beats, T' samples of a beat. x is the rendering, 
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -108,11 +109,20 @@ METRICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+@lru_cache(maxsize=1)  # a card resamples the same records again and again, and drawing takes longer than summing
+def resample_counts(records: int, resamples: int, seed: int = 0) -> np.ndarray:
+    """How often each record is in each bootstrap sample, [resamples, records] read-only; equal seeds draw alike."""
+    counts = np.random.default_rng(seed).multinomial(records, np.full(records, 1 / records), size=resamples)
+    counts = counts.astype(float)
+    counts.setflags(write=False)
+    return counts
+
+
 def resampled_sums(sums: np.ndarray, resamples: int, seed: int = 0) -> np.ndarray:
     """Sums of bootstrap samples of the records: [R, L, 6] -> [resamples, L, 6]; equal seeds give equal samples."""
     records = len(sums)
-    weights = np.random.default_rng(seed).multinomial(records, np.full(records, 1 / records), size=resamples)
-    return (weights.astype(float) @ sums.reshape(records, -1)).reshape(resamples, *sums.shape[1:])
+    weights = resample_counts(records, resamples, seed)
+    return (weights @ sums.reshape(records, -1)).reshape(resamples, *sums.shape[1:])
 
 
 def interval(values: np.ndarray) -> list[float]:
@@ -127,6 +137,32 @@ def summary(sums: np.ndarray, resamples: int) -> dict[str, dict[str, object]]:
     pooled, boot = sums.sum(0), resampled_sums(sums, resamples)
     return {
         name: {"value": float(metric(pooled)), "interval": interval(metric(boot))} for name, metric in METRICS.items()
+    }
+
+
+def summary_by_lead(sums: np.ndarray, resamples: int) -> list[dict[str, dict[str, object]]]:
+    """`summary` of each lead by itself, in their order. sums [R, L, 6]."""
+    pooled, boot = sums.sum(0)[:, None], resampled_sums(sums, resamples)[:, :, None]
+    values = {name: (metric(pooled), metric(boot)) for name, metric in METRICS.items()}
+    return [
+        {
+            name: {"value": float(value[at]), "interval": interval(drawn[:, at])}
+            for name, (value, drawn) in values.items()
+        }
+        for at in range(sums.shape[1])
+    ]
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray, resamples: int) -> dict[str, dict[str, object]]:
+    """Every metric of ours less theirs, both judged on the same records and resamples. [R, L, 6] each."""
+    assert ours.shape == theirs.shape, f"theirs: expected {ours.shape} as ours, got {theirs.shape}; judge both alike"
+    boot = resampled_sums(ours, resamples), resampled_sums(theirs, resamples)
+    return {
+        name: {
+            "value": float(metric(ours.sum(0)) - metric(theirs.sum(0))),
+            "interval": interval(metric(boot[0]) - metric(boot[1])),
+        }
+        for name, metric in METRICS.items()
     }
 
 

@@ -12,11 +12,12 @@ CONFIG = Path(__file__).resolve().parents[1] / "configs" / "train" / "v1.yaml"
 # What there is to do, and for each the options that some others do not have.
 MODES: dict[str, tuple[str, ...]] = {
     "train": ("resume", "force"),
-    "eval": (),
+    "eval": ("card",),
     "encode": ("out",),
     "plot": ("out", "index", "record_id", "visible", "start"),
     "data": ("out", "index", "record_id", "start", "seconds"),
 }
+CARDS = ("quick", "full")  # the first one where none is named
 ABOUT = """One run: train a heart state model, judge it, draw it, encode recordings with it.
 
 modes:
@@ -34,6 +35,7 @@ EXAMPLES = """examples:
   python main.py --data ptbxl --data-root DIR --steps 8000         train on PTB-XL
   python main.py --runid m1s1k1 --mode plot --index 3 --visible I,II,V2
   python main.py --runid m1s1k1 --mode eval --data ptbxl --data-root DIR
+  python main.py --runid m1s1k1 --mode eval --card full            the evidence: all rivals, probes, controls
   python main.py --runid m1s1k1 --mode encode --data wfdb --data-root DIR --out states.npz
   python main.py --runid best --mode train --seed 1                the settings of the best searched run, another seed
 """
@@ -45,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     what = p.add_argument_group("what to do")
     what.add_argument("--mode", choices=tuple(MODES), help="default: the finished run's card, else train")
     what.add_argument("--runid", help="m#s#k#, a finished folder's name such as m1s1k1_step1000, or best (of searches)")
+    what.add_argument("--card", choices=CARDS, help="eval: full adds rivals, probes with few labels, and controls")
     what.add_argument("--config", type=Path, default=CONFIG, help="settings (default: configs/train/v1.yaml)")
     what.add_argument("--results", type=Path, default=Path("results"), help="result folders (default: results)")
     what.add_argument("--out", type=Path, help="encode: .npz to write, an index goes beside it; plot, data: a folder")

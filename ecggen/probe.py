@@ -5,6 +5,7 @@ The states are computed once; nothing of the model moves. The strength of the pe
 Letters: R records, D state size, Y classes.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ecggen.auroc import class_areas, macro, macro_auroc
 from ecggen.data.pipeline import NO_CLASS, ECGDataset
 from ecggen.errors import UserError
 from ecggen.eval import BATCH, evenly_spaced
-from ecggen.metrics import interval
+from ecggen.logistic import fit_path
+from ecggen.metrics import interval, resample_counts
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.models.heads import HEAD_KINDS
 
-PENALTIES = (0.001, 0.01, 0.1, 1.0)  # inverse strength C of the logistic regression
-LBFGS_STEPS = 500
+PENALTIES = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0)  # inverse strength C of the logistic regression
+UNCHOSEN = (0.01,)  # the one taken where no validation record could choose
+# Weaker penalties take longer, so they are left out once so many in a row read so much worse than the best (AUROC).
+PATIENCE, WORSE = 2, 0.01
+# A feature that moves less than this, relative to the liveliest, is taken as constant and not read.
+STILL = 1e-6
 MLP_EPOCHS, MLP_BATCH, MLP_LR, MLP_DECAYS = 30, 256, 1e-3, (1e-3, 1e-1)
 
 
@@ -73,20 +80,6 @@ def multi_hot(label: Tensor, classes: int) -> Tensor:
     return torch.where((label == NO_CLASS)[:, None], torch.nan, hot)
 
 
-def macro_auroc(targets: np.ndarray, scores: np.ndarray) -> tuple[float, dict[int, float]]:
-    """Mean area under the ROC curve over the classes that have both outcomes, and each class's own. [R, Y] both.
-
-    NaN and {} where no class has both.
-    """
-    from sklearn.metrics import roc_auc_score  # scikit-learn takes a second to load, and not all that use this file fit
-
-    each = {}
-    for y in range(targets.shape[1]):
-        if 0 < targets[:, y].sum() < len(targets):
-            each[y] = float(roc_auc_score(targets[:, y], scores[:, y]))
-    return (float(np.mean(list(each.values()))) if each else float("nan")), each
-
-
 def accuracy(targets: np.ndarray, scores: np.ndarray, multi_label: bool) -> float:
     """Share of right answers: the top class, or with several labels a record every yes and no at logit 0."""
     if multi_label:
@@ -99,48 +92,26 @@ def has_two_kinds(targets: np.ndarray) -> bool:
     return any(0 < targets[:, y].sum() < len(targets) for y in range(targets.shape[1]))
 
 
-def _logistic(x: np.ndarray, targets: np.ndarray, multi_label: bool, penalty: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [Y, D] and offsets [Y] of logistic regression: one a class, or one multinomial."""
-    from sklearn.linear_model import LogisticRegression
-
-    count = targets.shape[1]
-    weight, offset = np.zeros((count, x.shape[1])), np.full(count, -10.0)
-    if multi_label:
-        for y in range(count):
-            if 0 < targets[:, y].sum() < len(targets):
-                fitted = LogisticRegression(C=penalty, max_iter=LBFGS_STEPS).fit(x, targets[:, y])
-                weight[y], offset[y] = fitted.coef_[0], fitted.intercept_[0]
-        return weight, offset
-    fitted = LogisticRegression(C=penalty, max_iter=LBFGS_STEPS).fit(x, targets.argmax(1))
-    known = fitted.classes_
-    if len(known) == 2:
-        # One weight vector for two classes: half of it for one, half against the other.
-        weight[known], offset[known] = np.stack([-fitted.coef_[0], fitted.coef_[0]]) / 2, 0
-        offset[known] = np.array([-fitted.intercept_[0], fitted.intercept_[0]]) / 2
-    else:
-        weight[known], offset[known] = fitted.coef_, fitted.intercept_
-    return weight, offset
-
-
-def _scores(head: nn.Module, x: np.ndarray) -> np.ndarray:
+def scores_of(head: nn.Module, x: np.ndarray) -> np.ndarray:
+    """Logits [R, Y] of a fitted head for states [R, D]."""
     with torch.no_grad():
         scores: np.ndarray = head(torch.from_numpy(x).float()).double().numpy()
     return scores
 
 
-def _linear_candidates(x: np.ndarray, targets: np.ndarray, multi_label: bool) -> dict[str, nn.Module]:
-    candidates: dict[str, nn.Module] = {}
-    for penalty in PENALTIES:
-        weight, offset = _logistic(x, targets, multi_label, penalty)
+def _linear_candidates(
+    x: np.ndarray, targets: np.ndarray, multi_label: bool, penalties: tuple[float, ...]
+) -> Iterator[tuple[str, nn.Module]]:
+    for plane in fit_path(torch.from_numpy(x), torch.from_numpy(targets), not multi_label, penalties):
         head = HEAD_KINDS["linear"](x.shape[1], targets.shape[1])
-        head.linear.weight.data = torch.from_numpy(weight).float()  # type: ignore[union-attr]
-        head.linear.bias.data = torch.from_numpy(offset).float()  # type: ignore[union-attr]
-        candidates[f"C={penalty:g}"] = head
-    return candidates
+        head.linear.weight.data = plane.weight  # type: ignore[union-attr]
+        head.linear.bias.data = plane.offset  # type: ignore[union-attr]
+        yield f"C={plane.penalty:g}", head
 
 
-def _mlp_candidates(x: np.ndarray, targets: np.ndarray, multi_label: bool, seed: int) -> dict[str, nn.Module]:
-    candidates: dict[str, nn.Module] = {}
+def _mlp_candidates(
+    x: np.ndarray, targets: np.ndarray, multi_label: bool, seed: int
+) -> Iterator[tuple[str, nn.Module]]:
     data, goal = torch.from_numpy(x).float(), torch.from_numpy(targets).float()
     for decay in MLP_DECAYS:
         with torch.random.fork_rng(devices=[]):
@@ -157,8 +128,7 @@ def _mlp_candidates(x: np.ndarray, targets: np.ndarray, multi_label: bool, seed:
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
-        candidates[f"decay={decay:g}"] = head
-    return candidates
+        yield f"decay={decay:g}", head
 
 
 def _fold_in(head: nn.Module, mean: np.ndarray, scale: np.ndarray) -> nn.Module:
@@ -199,35 +169,46 @@ def fit_head(
             f"head: expected training labels of at least two kinds, got {len(x)} labelled records of one kind; "
             "set train.head=none or read another data.task"
         )
-    mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64) + 1e-8
-    standard, val_standard = (x - mean) / scale, (val_x - mean) / scale
+    mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
+    scale = np.where(scale > STILL * scale.max(), scale, np.inf)
+    standard, val_standard = (((part - mean) / scale).astype(np.float32) for part in (x, val_x))
     if kind == "linear":
-        candidates = _linear_candidates(standard, targets, multi_label)
+        penalties = PENALTIES if has_two_kinds(val_targets) else UNCHOSEN
+        candidates = _linear_candidates(standard, targets, multi_label, penalties)
     else:
         candidates = _mlp_candidates(standard, targets, multi_label, seed)
+    chosen, head = _best(candidates, val_standard, val_targets)
+    return _fold_in(head, mean, scale), chosen
 
-    def quality(name: str) -> float:
-        value = macro_auroc(val_targets, _scores(candidates[name], val_standard))[0] if len(val_x) else 0.0
-        return -1.0 if np.isnan(value) else value
 
-    chosen = max(candidates, key=quality)
-    return _fold_in(candidates[chosen], mean, scale), chosen
+def _best(
+    candidates: Iterable[tuple[str, nn.Module]], val_x: np.ndarray, val_targets: np.ndarray
+) -> tuple[str, nn.Module]:
+    """The candidate with the highest macro AUROC on the validation split, the first one where nothing tells."""
+    best: tuple[float, str, nn.Module] | None = None
+    behind = 0
+    for name, head in candidates:
+        value = macro_auroc(val_targets, scores_of(head, val_x))[0]
+        quality = -1.0 if np.isnan(value) else value
+        if best is None or quality > best[0]:
+            best = quality, name, head
+        behind = behind + 1 if quality < best[0] - WORSE else 0
+        if behind == PATIENCE:
+            break
+    assert best is not None, "candidates: expected at least one, got none; give a penalty"
+    return best[1], best[2]
 
 
 def probe_card(
     head: nn.Module, states: States, classes: tuple[str, ...], multi_label: bool, resamples: int
 ) -> dict[str, Any]:
     """Macro AUROC and accuracy of a head on a judged split, with a 95 % bootstrap interval over records."""
-    scores = _scores(head, states.w)
+    scores = scores_of(head, states.w)
     auroc, each = macro_auroc(states.targets, scores)
-    rng = np.random.default_rng(0)
-    boot = []
-    for _ in range(min(resamples, 200)):  # a ranking a class and resample: 200 settle the interval's second digit
-        rows = rng.integers(0, len(scores), len(scores))
-        boot.append(macro_auroc(states.targets[rows], scores[rows])[0])
+    counts = np.ascontiguousarray(resample_counts(len(scores), resamples).T, np.float32)
     return {
         "auroc": auroc,
-        "interval": interval(np.array(boot)),
+        "interval": interval(macro(class_areas(states.targets, scores, counts))),
         "per_class": {classes[y]: value for y, value in each.items()},
         "accuracy": accuracy(states.targets, scores, multi_label),
         "records": len(scores),

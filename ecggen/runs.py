@@ -27,7 +27,6 @@ from ecggen.errors import UserError
 from ecggen.eval import (
     effective_rank,
     judging_split,
-    reconstruction_card,
     source_agreement,
     training_baselines,
 )
@@ -35,6 +34,7 @@ from ecggen.events import EventFile
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.observe import keep_portrait
 from ecggen.probe import encode_states, fit_head, has_two_kinds, multi_hot, probe_card
+from ecggen.reconstruction import reconstruction_card
 from ecggen.runid import run_hash
 from ecggen.stepfolder import DONE, Claim, claim_folder
 from ecggen.train import Report, RunResult, resolve_device, resolve_threads, train
@@ -259,6 +259,7 @@ def evaluate(
     runid: str | None,
     penalty: str | None = None,
     trained_on: RunConfig | None = None,
+    every: bool = False,
 ) -> dict[str, Any]:
     """The evaluation card of a model: everything in `metrics.json`.
 
@@ -268,6 +269,7 @@ def evaluate(
         runid: `m#s#k#`, for the card.
         penalty: how the head's penalty was chosen, in words.
         trained_on: the model's own run, where `run` is other data: baselines are fitted on what the model was.
+        every: the reconstruction part of the full card.
 
     Raises UserError where the split has no records.
     """
@@ -283,7 +285,7 @@ def evaluate(
         "rejected": _rejected_summary(judged.store),
     }
     card["reconstruction"] = reconstruction_card(
-        model, judged, training_baselines(model, trained_on or run), resamples, limit
+        model, judged, training_baselines(model, trained_on or run), resamples, limit, every
     )
     states = encode_states(model, judged, limit) if model.head is not None and model.classes == judged.classes else None
     if states is not None and len(states.w):
