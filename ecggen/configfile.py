@@ -197,6 +197,11 @@ def _check_together(run: RunConfig) -> None:
         encoder.d_model % encoder.heads == 0,
         f"model.encoder.heads: expected a divisor of d_model {encoder.d_model}, got {encoder.heads}",
     )
+    shares = run.train.all_leads + run.train.reduced_sets
+    _require(
+        shares <= 1,
+        f"train.reduced_sets: expected at most 1 together with all_leads {run.train.all_leads:g}, got {shares:g}",
+    )
     _require(
         run.train.min_leads <= run.train.max_leads,
         f"train.min_leads: expected at most max_leads {run.train.max_leads}, got {run.train.min_leads}",

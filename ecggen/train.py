@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ecggen.checkpoint import load_training, save_training
 from ecggen.config import RunConfig, TrainConfig
+from ecggen.curriculum import records_of_step, shown_leads
 from ecggen.data.beats import Span
 from ecggen.data.pipeline import ECGDataset
 from ecggen.errors import Interrupted, UserError
@@ -36,7 +37,7 @@ CHOOSES = "val_hidden_r"  # the metric of the best checkpoint; `val_r` stands in
 FINAL_LR = 0.02  # share of the learning rate left at the end of the cosine
 BETAS = (0.9, 0.98)
 # Streams of random numbers that must not be one another's.
-ORDER, SHOW, DROPOUT = range(3)
+SHOW, DROPOUT = 1, 2  # `curriculum` has the one of the order of records
 
 
 @dataclass
@@ -68,23 +69,6 @@ def resolve_device(name: str) -> torch.device:
 def resolve_threads(threads: int) -> int:
     """0 = one thread a core this process may use."""
     return threads or len(os.sched_getaffinity(0))
-
-
-def records_of_step(cfg: TrainConfig, step: int, records: int) -> np.ndarray:
-    """The records of a step: every epoch is a permutation of its own, its remainder is dropped."""
-    size = min(cfg.batch_size, records)
-    epoch, within = divmod(step, records // size)
-    order = np.random.default_rng((cfg.seed, ORDER, epoch)).permutation(records)
-    return order[within * size : (within + 1) * size]
-
-
-def shown_leads(cfg: TrainConfig, rng: np.random.Generator, lead_present: Tensor) -> Tensor:
-    """Which leads a step shows, [B, L] bool: as many in every record, which ones drawn for each, at least one each."""
-    every = rng.random() < cfg.all_leads
-    count = lead_present.shape[1] if every else int(rng.integers(cfg.min_leads, cfg.max_leads + 1))
-    lottery = torch.from_numpy(rng.random(lead_present.shape)).masked_fill(~lead_present, 2.0)
-    rank = lottery.argsort(1).argsort(1)
-    return (rank < count) & lead_present
 
 
 def learning_rate(cfg: TrainConfig, step: int) -> float:

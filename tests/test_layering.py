@@ -66,7 +66,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.cardtext": ("ecggen.rivals",),
     "ecggen.evidence": ("ecggen",),
     "ecggen.leaderboard": BASE,
-    "ecggen.train": (*CORE, "ecggen.checkpoint", "ecggen.eval", "ecggen.progress"),
+    "ecggen.curriculum": BASE,
+    "ecggen.train": (*CORE, "ecggen.curriculum", "ecggen.checkpoint", "ecggen.eval", "ecggen.progress"),
     "ecggen.runs": ("ecggen",),
     "search": (
         *(*RESULTS, "ecggen.metrics", "ecggen.leaderboard"),

@@ -1,9 +1,8 @@
-"""Training: what a step sees, that it learns, that it resumes to the bit, and how it stops."""
+"""Training: that it learns, that it resumes to the bit, and how it stops."""
 
 import itertools
 import math
 
-import numpy as np
 import pytest
 import torch
 
@@ -13,8 +12,6 @@ from ecggen.train import (
     Trainer,
     learning_rate,
     make_optimizer,
-    records_of_step,
-    shown_leads,
     train,
 )
 from tests.tiny import tiny_run
@@ -22,39 +19,6 @@ from tests.tiny import tiny_run
 
 def same_weights(a, b) -> bool:
     return all(torch.equal(x, b.state_dict()[name]) for name, x in a.state_dict().items())
-
-
-def test_an_epoch_sees_every_record_once_and_the_next_in_another_order():
-    cfg = TrainConfig(batch_size=5, seed=3)
-    first = np.concatenate([records_of_step(cfg, s, 20) for s in range(4)])
-    second = np.concatenate([records_of_step(cfg, s, 20) for s in range(4, 8)])
-    assert sorted(first) == sorted(second) == list(range(20))
-    assert list(first) != list(second)
-
-
-def test_fewer_records_than_a_batch_are_all_taken():
-    assert sorted(records_of_step(TrainConfig(batch_size=48), 7, 5)) == [0, 1, 2, 3, 4]
-
-
-def test_shown_leads_are_as_many_as_asked_and_never_missing_ones():
-    present = torch.ones(30, 12, dtype=torch.bool)
-    present[:10, 4:] = False
-    cfg = TrainConfig(all_leads=0.2, min_leads=2, max_leads=5)
-    counts, every = set(), 0
-    for step in range(200):
-        shown = shown_leads(cfg, np.random.default_rng(step), present)
-        assert not (shown & ~present).any() and shown.any(1).all()
-        full = shown[10:].sum(1)
-        assert (full == full[0]).all()
-        every += int(full[0] == 12)
-        counts.add(int(full[0]))
-    assert counts == {2, 3, 4, 5, 12}
-    assert 20 <= every <= 65
-
-
-def test_different_records_show_different_leads():
-    shown = shown_leads(TrainConfig(all_leads=0.0), np.random.default_rng(0), torch.ones(50, 12, dtype=torch.bool))
-    assert len({tuple(row.tolist()) for row in shown}) > 5
 
 
 def test_learning_rate_warms_up_and_comes_down():
