@@ -10,6 +10,9 @@ import numpy as np
 
 from ecggen.leads import LEADS, canonical_lead
 
+DERIVED = "limb lead derived"  # as preprocessing says it, names behind it
+ORDINALS = {2: "second", 3: "third"}
+
 
 @dataclass(frozen=True)
 class Defect:
@@ -47,6 +50,12 @@ class Piece:
     lead_mask: np.ndarray = field(default_factory=lambda: np.zeros(len(LEADS), bool))
     peaks: np.ndarray = field(default_factory=lambda: np.zeros(0))
     beats: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+
+    @property
+    def derived(self) -> tuple[str, ...]:
+        """The limb leads that were computed from the others."""
+        said = (repair.partition(": ") for repair in self.repairs)
+        return tuple(lead for what, _, named in said if what == DERIVED for lead in named.split())
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,13 +111,42 @@ class Examination:
             names.append(None if lead in names else lead)
         return names
 
+    def doubles(self) -> list[str | None]:
+        """Of each channel that is not used because an earlier one has its lead: `second II`; None for the others."""
+        names = [canonical_lead(name) for name in self.leads]
+        before = [names[:row].count(lead) for row, lead in enumerate(names)]
+        return [
+            f"{ORDINALS.get(count + 1, f'{count + 1}th')} {lead}" if lead is not None and count else None
+            for lead, count in zip(names, before, strict=True)
+        ]
+
+    @property
+    def covered(self) -> float:
+        """Where the last window ends, s: what follows is too short for another one. Else the record's length."""
+        last = max((piece.end for piece in self.pieces), default=0.0)
+        return last if last < self.total - 0.5 / self.fs else self.total
+
     def verdict(self) -> str:
         """What becomes of the record, in one line."""
         if self.reason is not None:
             return f"left out: {self.reason}"
         refused = [piece for piece in self.pieces if piece.reason is not None]
         if not refused:
-            return "used: its one window" if len(self.pieces) == 1 else f"used: all {len(self.pieces)} windows"
+            used = "its one window" if len(self.pieces) == 1 else f"all {len(self.pieces)} windows"
+            part = f", 0-{seconds(self.covered)} s of {seconds(self.total)} s" if self.covered < self.total else ""
+            return f"used: {used}{part}"
         reasons = [reason for reason, _ in Counter(str(piece.reason) for piece in refused).most_common()]
         rest = ", and for other reasons" if len(reasons) > 1 else ""
+        if self.covered < self.total:
+            rest += f"; the last {seconds(self.total - self.covered)} s fill no window"
         return f"{len(refused)} of {len(self.pieces)} windows left out: {reasons[0]}{rest}"
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 beat`, `2 beats`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def seconds(value: float) -> str:
+    """To a hundredth, without zeros at the end."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -18,7 +18,7 @@ from ecggen.data.rpeaks import detect_r_peaks
 from ecggen.data.sources.contract import Entry, Source, Span, UnreadableError, span_of
 from ecggen.data.store import STORED
 from ecggen.errors import UserError
-from ecggen.examination import Defect, Examination, Piece
+from ecggen.examination import Defect, Examination, Piece, counted
 from ecggen.leads import canonical_lead
 
 ABOVE_ALL = float("inf")  # mV; so that a window which is left out for its amplitude can still be drawn
@@ -117,11 +117,13 @@ def _pieces(
         if isinstance(one, LeftOut):
             window = _whatever_its_amplitude(recording, run, at) if near else None
             piece = Piece(one.id, begin, end, one.reason)
-            pieces.append(piece if window is None else replace(piece, ecg=window.ecg, lead_mask=window.lead_mask))
+            if window is not None:
+                piece = replace(piece, ecg=window.ecg, lead_mask=window.lead_mask, repairs=window.repairs)
+            pieces.append(piece)
             continue
         found = next(peaks)
         beats, fallback = _beats(found, one.ecg.shape[1], run.model.tokenizer)
-        few = (f"no beats: {len(found)} R peaks found, cut evenly",) if fallback else ()
+        few = (f"no beats: {counted(len(found), 'R peak')} found, cut evenly",) if fallback else ()
         times = begin + found.numpy() / run.model.signal.fs
         windows = begin + beats / run.model.signal.fs
         ecg = one.ecg if near else None

@@ -16,10 +16,12 @@ from ecggen.data.sources.catalog import make_source
 from ecggen.data.sources.contract import Entry
 from ecggen.errors import UserError
 from ecggen.eval import CHOOSING_SET, judging_split
-from ecggen.examination import Examination
+from ecggen.examination import Examination, counted
 from ecggen.examine import examine
 from ecggen.leads import LEADS, canonical_lead
-from ecggen.observe import observe
+from ecggen.models.ecggen import ECGGenModel
+from ecggen.observe import FIGURE_FILE, keep_portrait, observe
+from ecggen.portrait import PORTRAIT_FILE, Portrait, read_portrait
 from ecggen.runs import load_run
 
 FIGURES = "figures"  # folder of the figures, in a run's folder or in the results folder
@@ -49,7 +51,7 @@ class Choice:
 
 
 def draw_judged(folder: Path, run: RunConfig, choice: Choice) -> tuple[list[Path], list[str]]:
-    """The four figures of one record as a finished run sees it.
+    """The four figures of one record as a finished run sees it, and the run's own portrait where it has none.
 
     Args:
         folder: of the finished run.
@@ -61,14 +63,9 @@ def draw_judged(folder: Path, run: RunConfig, choice: Choice) -> tuple[list[Path
 
     Raises UserError where there is no such record, lead, second or folder.
     """
-    from ecggen.figures.basis import basis_figure
-    from ecggen.figures.ecg import ecg_figure
-    from ecggen.figures.files import save
-    from ecggen.figures.states import states_figure
-    from ecggen.figures.vcg import vcg_figure
-
-    model, _ = load_run(folder)
+    model, own = load_run(folder)
     source = read_card(folder).get("source")
+    source_map = source["map"] if source else None
     split, judged = judging_split(run)
     at = find_record(judged.ids, choice, f"split {split}")
     item, start = judged[at], choice.start or 0.0
@@ -79,19 +76,48 @@ def draw_judged(folder: Path, run: RunConfig, choice: Choice) -> tuple[list[Path
         )
     present = [lead for lead, has in zip(LEADS, item["lead_mask"], strict=True) if has]
     visible, note = visible_leads(choice.visible, present)
-    portrait = observe(model, item, visible, source["map"] if source else None)
+    portrait = observe(model, item, visible, source_map)
+    paths = _draw(portrait, start, output_folder(choice.out or folder / FIGURES))
+    said = f"record {portrait.id}, index {at} of {len(judged)} in split {split}"
+    lines = [f"{said}; shown to the model: {', '.join(visible)}", *note]
+    return paths, [*lines, *_missing_portrait(model, own, run, folder, source_map)]
+
+
+def _draw(portrait: Portrait, start: float, out: Path) -> list[Path]:
+    """The four figures of a portrait as files in `out`."""
+    from ecggen.figures.basis import basis_figure
+    from ecggen.figures.ecg import ecg_figure
+    from ecggen.figures.files import save
+    from ecggen.figures.states import states_figure
+    from ecggen.figures.vcg import vcg_figure
+
     figures = {
         "ecg": ecg_figure(portrait, start),
         "vcg": vcg_figure(portrait),
         "basis": basis_figure(portrait),
         "states": states_figure(portrait),
     }
-    stem = output_folder(choice.out or folder / FIGURES) / file_name(portrait.id)
-    paths = [path for name, figure in figures.items() for path in save(figure, stem.with_name(f"{stem.name}_{name}"))]
-    lines = [
-        f"record {portrait.id}, index {at} of {len(judged)} in split {split}; shown to the model: {', '.join(visible)}"
-    ]
-    return paths, [*lines, *note]
+    stem = file_name(portrait.id)
+    return [path for name, figure in figures.items() for path in save(figure, out / f"{stem}_{name}")]
+
+
+def _missing_portrait(
+    model: ECGGenModel, own: RunConfig, run: RunConfig, folder: Path, source_map: list[list[float]] | None
+) -> list[str]:
+    """Makes the portrait that a run of an older version has not, or a damaged one anew; what there is to say of it."""
+    file = folder / PORTRAIT_FILE
+    had = "was damaged" if file.is_file() else "was missing"
+    try:
+        read_portrait(file)
+        return []
+    except UserError:
+        if run.data != own.data:
+            return [f"{PORTRAIT_FILE} {had} and still is: draw the run on its own data to have it made"]
+    try:
+        keep_portrait(model, judging_split(own)[1], folder, source_map)
+    except OSError as fault:
+        return [f"{PORTRAIT_FILE} {had} and still is: {fault.strerror}: {folder}"]
+    return [f"{PORTRAIT_FILE} {had}: made, with {FIGURE_FILE}, for figures and the report page"]
 
 
 def draw_recording(run: RunConfig, results: Path, choice: Choice) -> tuple[list[Path], list[str]]:
@@ -205,11 +231,13 @@ def summary(seen: Examination, at: int) -> list[str]:
         for name, lead in _channels(seen)
         if lead is not None
     ]
-    others = [name for name, lead in _channels(seen) if lead is None]
+    idle = [(name, second) for (name, lead), second in zip(_channels(seen), seen.doubles(), strict=True) if not lead]
+    others = [name for name, second in idle if second is None]
     lines = [
         f"record: {seen.id}, index {at}, {seen.total:.2f} s at {seen.fs:g} Hz",
         f"leads: {', '.join(used) or 'none'}"
         + (f"; not standard, not used: {', '.join(others)}" if others else "")
+        + "".join(f"; {second}, not used: {name}" for name, second in idle if second is not None)
         + (f"; never recorded: {seen.absent.replace(' ', ', ')}" if seen.absent else ""),
         seen.verdict(),
     ]
@@ -218,18 +246,15 @@ def summary(seen: Examination, at: int) -> list[str]:
         peaks, seconds = sum(len(piece.peaks) for piece in pieces), sum(piece.end - piece.start for piece in pieces)
         cut = sum(len(piece.beats) for piece in pieces)
         lines.append(
-            f"beats: {peaks} R peaks in {seconds:g} s used, {60 * peaks / seconds:.0f} a minute; {cut} beats cut"
+            f"beats: {counted(peaks, 'R peak')} in {seconds:g} s used, {60 * peaks / seconds:.0f} a minute; "
+            f"{counted(cut, 'beat')} cut"
         )
     reasons = Counter(str(piece.reason) for piece in seen.pieces if piece.reason is not None and seen.reason is None)
-    lines += [f"left out, {_windows(count)}: {reason}" for reason, count in reasons.most_common(5)]
-    repairs = Counter(repair for piece in seen.pieces for repair in piece.repairs)
-    lines += [f"repaired, {_windows(count)}: {repair}" for repair, count in repairs.most_common(5)]
+    lines += [f"left out, {counted(count, 'window')}: {reason}" for reason, count in reasons.most_common(5)]
+    repairs = Counter(repair for piece in pieces for repair in piece.repairs)
+    lines += [f"repaired, {counted(count, 'window')}: {repair}" for repair, count in repairs.most_common(5)]
     return lines
 
 
 def _channels(seen: Examination) -> list[tuple[str, str | None]]:
     return list(zip(seen.leads, seen.used_as(), strict=True))
-
-
-def _windows(count: int) -> str:
-    return "1 window" if count == 1 else f"{count} windows"

@@ -18,6 +18,7 @@ from ecggen.errors import UserError
 from ecggen.leads import LEADS
 
 PORTRAIT_FILE = "record.npz"  # in the folder of a finished run
+MAKE_IT = "make it with main.py --mode plot, on the run's own data"
 FORMAT = "ecggen-portrait-1"
 CONSTANT = 1e-6  # mV; a lead whose beats deviate less from their mean has no r
 _OPTIONAL = ("source", "source_map")
@@ -150,7 +151,7 @@ def write_portrait(path: Path, portrait: Portrait) -> None:
 def read_portrait(path: Path) -> Portrait:
     """A portrait as `write_portrait` wrote it. Raises UserError where the file is missing, damaged or another's."""
     if not path.is_file():
-        raise UserError(f"{path}: expected a portrait, got no file; draw the run again with --mode plot")
+        raise UserError(f"{path}: expected a portrait, got no file; {MAKE_IT}")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = dict(file)
@@ -159,9 +160,7 @@ def read_portrait(path: Path) -> Portrait:
         return Portrait(**{field.name: _value(field.name, arrays) for field in fields(Portrait)})
     except (*_DAMAGE, zipfile.BadZipFile, zlib.error) as fault:
         text = " ".join(f"{type(fault).__name__}: {fault}".split())[:120]
-        raise UserError(
-            f"{path}: expected a portrait, got a damaged or other file ({text}); draw the run again with --mode plot"
-        ) from None
+        raise UserError(f"{path}: expected a portrait, got a damaged or other file ({text}); {MAKE_IT}") from None
 
 
 def _value(name: str, arrays: dict[str, np.ndarray]) -> Any:

@@ -10,6 +10,7 @@ from ecggen.data.sources.catalog import make_source
 from ecggen.data.sources.contract import Entry, UnreadableError, spans
 from ecggen.data.store import open_store
 from ecggen.examine import examine
+from ecggen.gallery import summary
 from ecggen.leads import LEADS
 from tests.models.conftest import hearts
 from tests.user_fault import fault_of
@@ -146,3 +147,23 @@ def test_a_record_of_which_nothing_can_be_drawn_is_one_line(source, says):
 
 def test_a_start_beyond_the_end_is_one_line_that_says_the_length():
     assert "below 10 s, the length of record r1, got 10 s" in fault_of(look, heart(), 10.0)
+
+
+def test_of_channels_of_one_lead_each_but_the_first_says_which_it_is():
+    seen = look(heart()[:5], leads=("MLII", "ii", "resp", "V1", "II"))
+    assert seen.doubles() == [None, "second II", None, None, "third II"]
+
+
+def test_a_lead_in_place_of_a_broken_one_is_known_to_be_derived():
+    signal = heart().copy()
+    signal[2, 300:600] = np.nan
+    (piece,) = look(signal).pieces
+    assert piece.derived == ("III",) and piece.lead_mask[2]
+
+
+def test_a_window_too_high_says_what_was_made_of_its_leads_and_that_is_no_repair_of_a_used_one():
+    signal = heart().copy() * 1000
+    signal[2, 300:600] = np.nan
+    seen = look(signal)
+    assert seen.pieces[0].reason.startswith("amplitude") and seen.pieces[0].derived == ("III",)
+    assert not [line for line in summary(seen, 0) if line.startswith("repaired")]

@@ -157,7 +157,8 @@ def _write_around(page: Sheet, portrait: Portrait, start: float) -> None:
         handles.append(Line2D([], [], color=HIDDEN, linewidth=1.3, label="rendered, the model did not see it"))
     legend_below(figure, handles, left)
     seconds_below(page.axes, 0.0, STRIP_S, start)
-    write(figure, left, page.foot + 5.2, gain_line(portrait.band), SMALL, QUIET)
+    caption = f"{gain_line(portrait.band)}; no coloured trace: outside a whole beat"
+    write(figure, left, page.foot + 5.2, caption, SMALL, QUIET)
 
 
 def _summary(portrait: Portrait) -> str:

@@ -19,7 +19,10 @@ from ecggen.figures.style import DPI, house_style
 KINDS = ("png", "svg")
 # Text stays text: smaller, found by search, read by screen readers. Equal figures give equal files.
 _SVG: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "ecggen"}
+_LENGTHS = re.compile(r'(?<= d=")[^"]+|(?<= [xy]=")[^"]+', re.S)
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+# What a record is called stands between tags as it is; in attributes matplotlib escapes `>` and quotes.
+_TAG = re.compile(r"<[^>]*>")
 _PARTS_OF_A_FILE = re.compile(
     r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", re.S
 )
@@ -41,16 +44,24 @@ def svg_text(figure: Figure) -> str:
 
     Two figures on one page do not share ids, and equal figures give equal text.
     """
-    text = _PARTS_OF_A_FILE.sub("", _svg(figure)).replace("xlink:href", "href")
-    text = re.sub(r' xmlns:xlink="[^"]*"', "", text)
-    own = "f" + hashlib.sha256(text.encode()).hexdigest()[:10]
-    referred = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
-    text = re.sub(r' id="([^"]+)"', lambda found: f' id="{own}{found[1]}"' if found[1] in referred else "", text)
-    text = re.sub(r'(url\(#|href="#)', rf"\g<1>{own}", text)
+    text = _own_ids(_PARTS_OF_A_FILE.sub("", _svg(figure)))
     named = escape(str(figure.get_label()), quote=True)
     # What the file's style sheet said of all elements; in a page it would speak of the page's.
     root = f'<svg role="img" aria-label="{named}" stroke-linejoin="round" stroke-linecap="butt"'
     return re.sub(r"\n\s*\n+", "\n", text.replace("<svg", root, 1)).strip()
+
+
+def _own_ids(text: str) -> str:
+    """Ids that are referred to, and what refers to them, begin with a digest of the text; other ids are left out."""
+    own = "f" + hashlib.sha256(text.encode()).hexdigest()[:10]
+    referred = {name for tag in _TAG.findall(text) for name in re.findall(r'(?:url\(#|href="#)([^")]+)', tag)}
+
+    def rewritten(tag: re.Match[str]) -> str:
+        known = re.sub(r' id="([^"]+)"', lambda found: f' id="{own}{found[1]}"' if found[1] in referred else "", tag[0])
+        plain = re.sub(r' xmlns:xlink="[^"]*"', "", known).replace("xlink:href", "href")
+        return re.sub(r'(url\(#|href="#)', rf"\g<1>{own}", plain)
+
+    return _TAG.sub(rewritten, text)
 
 
 def _png(figure: Figure) -> bytes:
@@ -65,8 +76,11 @@ def _svg(figure: Figure) -> str:
     with _drawing():
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    lengths = re.compile(r'(?<= d=")[^"]+|(?<= [xy]=")[^"]+', re.S)
-    return lengths.sub(lambda found: _LONG_NUMBER.sub(_rounded, found[0]), buffer.getvalue())
+    return _TAG.sub(lambda tag: _LENGTHS.sub(_all_rounded, tag[0]), buffer.getvalue())
+
+
+def _all_rounded(lengths: re.Match[str]) -> str:
+    return _LONG_NUMBER.sub(_rounded, lengths[0])
 
 
 def _rounded(number: re.Match[str]) -> str:

@@ -21,6 +21,7 @@ SMALL_S, SMALL_MV = 0.04, 0.1
 BIG_S, BIG_MV = 0.2, 0.5
 CALIBRATION_S, CALIBRATION_MV = 0.2, 1.0
 FINE, COARSE = "#FBE4E0", "#F3BEB5"
+NAME = 9.0  # pt, of a lead's name
 # Words above a trace: gap to it and height in mV, that is in units of 10 mm; name and letters in s, units of 25 mm.
 WORDS_GAP_MV, WORDS_HEIGHT_MV, NAME_S, LETTER_S, INDENT_S = 0.15, 0.35, 0.35, 0.07, 0.06
 # Beyond this no paper is long enough, and it is no ECG; the trace is cut there, and words say so.
@@ -124,7 +125,7 @@ def write_words(axes: Axes, begin: float, height: float, name: str, name_s: floa
     """The name of a lead in bold, and beside it what there is to say of it."""
     under = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.4}  # so that words stand out of hatching
     look: dict[str, Any] = {"va": "bottom", "zorder": 6, "bbox": under}
-    axes.text(begin + INDENT_S, height, name, fontsize=9, fontweight="bold", color=INK, **look)
+    axes.text(begin + INDENT_S, height, name, fontsize=NAME, fontweight="bold", color=INK, **look)
     axes.text(begin + INDENT_S + name_s, height, words, fontsize=SMALL, color=color, **look)
 
 

@@ -5,7 +5,6 @@ ECG. Above are the beats that were found; what is not used is hatched, and words
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from ecggen.examination import Defect, Examination
+from ecggen.examination import Defect, Examination, seconds
+from ecggen.figures.channels import Row, rows_in_sight
 from ecggen.figures.paper import (
     BIG_S,
-    Curve,
     Sheet,
     calibration,
-    extent_of,
     gain_line,
     seconds_below,
     sheet,
-    words_at,
     write_words,
 )
 from ecggen.figures.style import (
@@ -40,14 +37,9 @@ from ecggen.figures.style import (
     legend_below,
     write,
 )
-from ecggen.leads import LEADS
 
 LEAD_IN_S, PULSE_AT_S, LEAST_S = 0.6, -0.46, 10.0
 HEAD_MM, FOOT_MM, LINE_MM = 21.0, 10.0, 4.2
-NAME_LETTER_S = 0.1  # of the bold name of a channel
-# A channel that goes further from its median is no ECG. It is cut, close to zero, and words say how far it goes.
-MOST_RAW_MV, CUT_MV = 5.0, 2.0
-OFFSET_MV = 0.1  # a smaller median is not worth saying
 # The band above the channels, in mV of paper: beat windows, R peaks, and what becomes of each window of the record.
 BAND, BRACKETS, PEAKS, WORDS = (-0.1, 1.0), (0.0, 0.12), 0.3, 0.55
 SMALL_LETTER_S = 0.062
@@ -55,95 +47,31 @@ HATCH = "////"
 LEFT_OUT: dict[str, Any] = {"facecolor": (HIDDEN, 0.09), "edgecolor": (HIDDEN, 0.6), "linewidth": 0.8}
 
 
-@dataclass(frozen=True)
-class Row:
-    """One channel: curves about its own zero, and what is said of it."""
-
-    name: str
-    raw: Curve
-    clean: list[Curve]
-    words: str
-
-    @property
-    def name_s(self) -> float:
-        """Room for the name, s."""
-        return 0.1 + NAME_LETTER_S * len(self.name)
-
-    @property
-    def words_at(self) -> float:
-        """The lower edge of the words in mV."""
-        return words_at((self.raw, *self.clean), 0.0, self.name_s, self.words)
-
-    @property
-    def extent(self) -> tuple[float, float]:
-        """Lowest and highest mV, words included."""
-        return extent_of((self.raw, *self.clean), self.words_at)
-
-
 def recording_figure(examination: Examination, about: str = "") -> Figure:
     """The sheet of a stretch of a recording; `about` says where it comes from."""
     length = max(LEAST_S, np.ceil((examination.end - examination.start) / BIG_S - 1e-6) * BIG_S)
     with house_style():
-        rows = [_row(examination, number) for number in range(len(examination.leads))]
-        extents = [BAND, *((min(low, -0.3), max(high, 1.2)) for low, high in (row.extent for row in rows))]
+        rows, extents = rows_in_sight(examination, float(length))
         described = f"Recording {examination.id} as it lies on disk. {examination.verdict()}"
-        page = sheet(extents, (-LEAD_IN_S, float(length)), HEAD_MM, FOOT_MM, described)
+        page = sheet([BAND, *extents], (-LEAD_IN_S, float(length)), HEAD_MM, FOOT_MM, described)
         for row, baseline in zip(rows, page.baselines[1:], strict=True):
             _draw_row(page.axes, row, baseline)
         _draw_beats(page, examination)
         for defect in examination.defects:
             _hatch(page, defect, examination.start, rows[defect.row].extent, page.baselines[1 + defect.row])
         _draw_windows(page, examination)
-        _write_around(page, examination, about)
+        _write_around(page, examination, about, all(row.smaller == 1 for row in rows))
     return page.figure
 
 
-def _row(examination: Examination, number: int) -> Row:
-    signal = examination.raw[number].astype(float)
-    finite = signal[np.isfinite(signal)]
-    middle = float(np.median(finite)) if finite.size else 0.0
-    lead = examination.used_as()[number]
-    curves = [(np.arange(signal.size) / examination.fs, signal - middle), *_clean(examination, lead)]
-    farthest = [float(np.abs(y[np.isfinite(y)]).max(initial=0.0)) for _, y in curves]
-    if max(farthest) > MOST_RAW_MV:
-        curves = [(x, np.clip(y, -CUT_MV, CUT_MV)) for x, y in curves]
-    words = [_role(examination.leads[number], lead, examination)]
-    words += sorted({defect.what for defect in examination.defects if defect.row == number})
-    if abs(middle) >= OFFSET_MV:
-        words.append(f"offset of {middle:+.2f} mV taken off")
-    if not finite.size:
-        words.append("no sample")
-    elif farthest[0] > MOST_RAW_MV:
-        words.append(f"cut, goes from {finite.min():.3g} to {finite.max():.3g} mV")
-    elif max(farthest) > MOST_RAW_MV:
-        words.append(f"cut, preprocessed goes to {max(farthest):.3g} mV")
-    return Row(examination.leads[number], curves[0], curves[1:], ", ".join(filter(None, words)))
-
-
-def _role(name: str, lead: str | None, examination: Examination) -> str:
-    if lead is None:
-        return "not a standard lead, not used" if examination.reason is None else "not a standard lead"
-    return "" if name.strip().upper() == lead.upper() else f"read as {lead}"
-
-
-def _clean(examination: Examination, lead: str | None) -> list[Curve]:
-    """What preprocessing makes of a channel, window by window."""
-    curves = []
-    for piece in examination.pieces if lead is not None else ():
-        at = LEADS.index(str(lead))
-        if piece.ecg is not None and piece.lead_mask[at]:
-            x = piece.start - examination.start + np.arange(piece.ecg.shape[1]) / examination.target_fs
-            inside = (x >= 0) & (x <= examination.end - examination.start)
-            curves.append((x[inside], piece.ecg[at][inside]))
-    return [curve for curve in curves if curve[0].size]
-
-
 def _draw_row(axes: Axes, row: Row, baseline: float) -> None:
-    calibration(axes, PULSE_AT_S, baseline)
+    if row.smaller == 1:
+        calibration(axes, PULSE_AT_S, baseline)
     axes.plot(row.raw[0], row.raw[1] + baseline, color=INK, linewidth=0.7, zorder=2, gid=f"raw-{row.name}")
     for x, y in row.clean:
         axes.plot(x, y + baseline, color=SHOWN, linewidth=1.0, zorder=3, gid=f"clean-{row.name}")
-    write_words(axes, 0.0, baseline + row.words_at, row.name, row.name_s, row.words, QUIET)
+    color = QUIET if row.smaller == 1 else HIDDEN_WORDS
+    write_words(axes, 0.0, baseline + row.words_at, row.name, row.name_s, row.words, color)
 
 
 def _draw_beats(page: Sheet, examination: Examination) -> None:
@@ -183,9 +111,8 @@ def _spans(examination: Examination) -> Iterator[tuple[float, float, bool, str]]
             name = f"window {seconds(piece.start)}-{seconds(piece.end)} s"
             said = f"{name}: used" if piece.reason is None else f"{name} left out: {piece.reason}"
             yield max(piece.start, begin), min(piece.end, end), piece.reason is None, said
-    covered = max((piece.end for piece in examination.pieces), default=0.0)
-    if covered < end - 0.5 / examination.fs:
-        yield max(covered, begin), end, False, "left out: rest, shorter than a window"
+    if examination.covered < end:
+        yield max(examination.covered, begin), end, False, "left out: rest, shorter than a window"
 
 
 def _draw_windows(page: Sheet, examination: Examination) -> None:
@@ -211,7 +138,7 @@ def _draw_windows(page: Sheet, examination: Examination) -> None:
             )
 
 
-def _write_around(page: Sheet, examination: Examination, about: str) -> None:
+def _write_around(page: Sheet, examination: Examination, about: str, to_scale: bool) -> None:
     figure, left = page.figure, page.left
     write(figure, left, 3.5, f"Recording {examination.id}, as it lies on disk", TITLE, bold=True)
     facts = f"{about + ', ' if about else ''}{examination.fs:g} Hz, {seconds(examination.total)} s"
@@ -224,12 +151,9 @@ def _write_around(page: Sheet, examination: Examination, about: str) -> None:
     write(figure, left, 10.0 + LINE_MM, verdict[0].upper() + verdict[1:], color=color)
     legend_below(figure, _handles(examination), left)
     seconds_below(page.axes, 0.0, page.axes.get_xlim()[1], examination.start)
-    write(figure, left, page.foot + 5.2, gain_line(None).replace("not filtered", "raw not filtered"), SMALL, QUIET)
-
-
-def seconds(value: float) -> str:
-    """To a hundredth, without zeros at the end."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+    gain = gain_line(None).replace("not filtered", "raw not filtered")
+    gain += "" if to_scale else "; no gain holds for what is not to scale"
+    write(figure, left, page.foot + 5.2, gain, SMALL, QUIET)
 
 
 def _handles(examination: Examination) -> Sequence[Line2D | Patch]:

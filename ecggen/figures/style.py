@@ -5,6 +5,8 @@ or left behind, and whatever a user's matplotlibrc says changes nothing.
 """
 
 import math
+import warnings
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,8 +14,9 @@ from typing import Any
 import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 INCH = 25.4  # mm
 DPI = 150
@@ -21,7 +24,7 @@ DPI = 150
 INK, SHOWN, HIDDEN, TRUTH = "#000000", "#0072B2", "#D55E00", "#000000"
 # The same hues, dark enough for words: at least 4.5:1 against white (WCAG 2.1, 1.4.3); so is QUIET.
 SHOWN_WORDS, HIDDEN_WORDS, QUIET = "#00598A", "#9A4300", "#595959"
-LETTER, EDGE = {"normal": 0.58, "bold": 0.66}, 3.0  # mean width of a letter in its size; mm kept free at the right
+EDGE = 3.0  # mm kept free at the right
 RULE = "#D0D0D0"  # lines that only guide the eye
 TEXT, SMALL, TITLE = 8.5, 7.5, 12.0  # pt
 STYLE: dict[Any, Any] = {"text.parse_math": False, "font.size": TEXT, "axes.linewidth": 0.6, "axes.unicode_minus": True}
@@ -60,12 +63,37 @@ def place(figure: Figure, left: float, top: float, width: float, height: float) 
 def write(
     figure: Figure, left: float, top: float, text: str, size: float = TEXT, color: str = INK, bold: bool = False
 ) -> None:
-    """Lines of text, their upper left corner at this distance in mm from the figure's; too long ones are cut off."""
+    """Lines of text, their upper left corner at this distance in mm from the figure's; too long ones are shortened.
+
+    What is bold is a title, and it is an id that makes it long, so that it is shortened in its middle.
+    """
     width, height = size_of(figure)
+    room = width - left - EDGE
+    text = "\n".join(shortened(line, room, size, bold, middle=bold) for line in text.split("\n"))
     weight = "bold" if bold else "normal"
-    most = int((width - left - EDGE) / (size / 72 * INCH * LETTER[weight]))
-    text = "\n".join(line if len(line) <= most else f"{line[: most - 1]}…" for line in text.split("\n"))
     figure.text(left / width, 1 - top / height, text, fontsize=size, color=color, fontweight=weight, va="top")
+
+
+def width_of(text: str, size: float = TEXT, bold: bool = False) -> float:
+    """Width in mm of one line of text, as it is set in a PNG; without a PNG's hinting it is a little less."""
+    font = FontProperties(size=size, weight="bold" if bold else "normal")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # an id in a script that the font does not have
+        width, _, _ = RendererAgg(1, 1, DPI).get_text_width_height_descent(text, font, ismath=False)
+    return float(width) / DPI * INCH
+
+
+def shortened(text: str, room: float, size: float = TEXT, bold: bool = False, middle: bool = False) -> str:
+    """The line as it is where it fits into `room` mm, else with `…` at its end or, of ids, in its middle."""
+    if width_of(text, size, bold) <= room:
+        return text
+
+    def keeping(letters: int) -> str:
+        head = (letters + 1) // 2 if middle else letters
+        return f"{text[:head]}…{text[len(text) - (letters - head) :]}"
+
+    fitting = bisect_right(range(len(text)), room, key=lambda letters: width_of(keeping(letters), size, bold))
+    return keeping(max(fitting - 1, 0))
 
 
 def plain_axes(axes: Axes) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import PchipInterpolator
 
 from ecggen.figures.style import (
     HIDDEN,
@@ -42,7 +42,8 @@ ENDS = (("right", "left"), ("head", "foot"), ("front", "back"))  # of each axis,
 DOT_MS = 20.0  # between dots on a loop: where they lie apart the source moves fast
 QRS_MS = 60.0  # to both sides of the R peak the loop is drawn bold; an adult QRS lasts 80 to 110 ms
 ARROWS_MS = (-18.0, 22.0, 210.0, 290.0)  # about the R peak: into and out of QRS, and of T
-STEP_MS = 2.0  # loops are drawn this fine: between samples a cubic spline, for the source has nothing above 40 Hz
+STEP_MS = 2.0  # loops are drawn this fine
+DOT: dict[str, Any] = {"marker": "o", "markersize": 3.6, "markeredgecolor": "white", "markeredgewidth": 0.7}
 PANEL, GAP, SIDE, HEAD = 68.0, 20.0, 20.0, 24.0  # mm
 CURVES_TOP, CURVES_HEIGHT, FOOT = 113.0, 30.0, 19.0  # mm
 LEAST_SPAN, ROOM = 0.3, 1.22  # mV, so that a source that hardly moves is not blown up; room for words at the edges
@@ -51,7 +52,14 @@ DASHES = (3.5, 2.0)
 
 @dataclass(frozen=True)
 class Loops:
-    """What is drawn: v [C, 3, T'] mV, truth [3, T'] mV of the last chunk's beats or None, ms [T'] about the R peak."""
+    """What is drawn, in planes and over time alike.
+
+    Attributes:
+        v: [C, 3, t] mV.
+        truth: [3, t] mV of the last chunk's beats, None where it is not known.
+        ms: [t] about the R peak, the samples' times among them.
+        note: what the axes are.
+    """
 
     v: np.ndarray
     truth: np.ndarray | None
@@ -81,16 +89,23 @@ def vcg_figure(portrait: Portrait) -> Figure:
 
 
 def _loops(portrait: Portrait) -> Loops:
-    """V in the best axes there are, and the true source beside it where both can be drawn in the same."""
+    """V and the true source as curves: the samples, and between them what is drawn."""
+    v, truth, ms, note = _sampled(portrait)
+    times = fine(ms)
+    return Loops(at_times(v, ms, times), None if truth is None else at_times(truth, ms, times), times, note)
+
+
+def _sampled(portrait: Portrait) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, str]:
+    """V in the best axes there are [C, 3, T'], the true source where both can be drawn in the same, ms and a note."""
     v = portrait.v.astype(float)
     beat_ms = 1000 * float(np.median(np.diff(portrait.beats[portrait.chunk == len(v) - 1], axis=1))) / portrait.fs
     beat_len = v.shape[-1]
     ms = (np.arange(beat_len) / beat_len - portrait.peak) * beat_ms
     if portrait.source_map is None:
-        return Loops(v, None, ms, "Axes by the model's lead vectors, not calibrated.")
+        return v, None, ms, "Axes by the model's lead vectors, not calibrated."
     v = portrait.source_map @ v
     if portrait.source is None:
-        return Loops(v, None, ms, "V taken to the axes of the simulated source by the run's one map.")
+        return v, None, ms, "V taken to the axes of the simulated source by the run's one map."
     # The map is of deviations from the mean (see `eval.source_agreement`), so the means are made equal here.
     beats, truth = v[portrait.chunk], portrait.source.astype(float)
     v = v + (truth.mean((0, 2)) - beats.mean((0, 2)))[:, None]
@@ -98,7 +113,7 @@ def _loops(portrait: Portrait) -> Loops:
     note = "V taken to the true source's axes by the run's one map; r over all beats of this record: " + ", ".join(
         f"{axis} {short_r(value)}" for axis, value in zip(AXES, r, strict=True)
     )
-    return Loops(v, truth[portrait.chunk == len(v) - 1].mean(0), ms, note)
+    return v, truth[portrait.chunk == len(v) - 1].mean(0), ms, note
 
 
 def _limits(loops: Loops) -> np.ndarray:
@@ -123,12 +138,9 @@ def _plane(axes: Axes, plane: str, loops: Loops, limits: np.ndarray) -> None:
     axes.set_xlabel(f"{AXES[right]} (mV)", fontsize=SMALL, labelpad=1)
     axes.set_ylabel(f"{AXES[up]} (mV)", fontsize=SMALL, labelpad=1)
     _name_ends(axes, right, up, reversed_)
-    ms = fine(loops.ms)
     if loops.truth is not None:
-        truth = at_times(loops.truth, loops.ms, ms)
-        axes.plot(truth[right], truth[up], color=INK, linewidth=1.0, dashes=DASHES, zorder=3, gid="truth")
+        axes.plot(loops.truth[right], loops.truth[up], color=INK, linewidth=1.0, dashes=DASHES, zorder=3, gid="truth")
     for v in loops.v[:-1]:
-        v = at_times(v, loops.ms, ms)
         axes.plot(v[right], v[up], color=SHOWN, linewidth=0.5, alpha=0.35, zorder=2, gid="other")
     _loop(axes, loops.v[-1][[right, up]], loops.ms)
 
@@ -159,12 +171,11 @@ def _name_ends(axes: Axes, right: int, up: int, reversed_: bool) -> None:
 
 
 def _loop(axes: Axes, loop: np.ndarray, ms: np.ndarray) -> None:
-    """One loop [2, T']: bold about QRS, a dot every DOT_MS, arrows in the direction of time, a ring at the R peak."""
-    every = fine(ms)
-    axes.plot(*at_times(loop, ms, every), color=SHOWN, linewidth=0.9, zorder=4, gid="loop")
-    axes.plot(*at_times(loop, ms, every[np.abs(every) <= QRS_MS]), color=SHOWN, linewidth=1.9, zorder=4)
+    """One loop [2, t]: bold about QRS, a dot every DOT_MS, arrows in the direction of time, a ring at the R peak."""
+    axes.plot(*loop, color=SHOWN, linewidth=0.9, zorder=4, gid="loop")
+    axes.plot(*loop[:, np.abs(ms) <= QRS_MS], color=SHOWN, linewidth=1.9, zorder=4)
     dots = np.arange(math.ceil(ms[0] / DOT_MS), math.floor(ms[-1] / DOT_MS) + 1) * DOT_MS
-    axes.plot(*at_times(loop, ms, dots), "o", color=SHOWN, markersize=2.6, markeredgewidth=0, zorder=5)
+    axes.plot(*at_times(loop, ms, dots), color=SHOWN, linestyle="", zorder=5, gid="dots", **DOT)
     look = {"arrowstyle": "-|>", "color": SHOWN, "linewidth": 0.8, "mutation_scale": 9, "shrinkA": 0, "shrinkB": 0}
     for at in ARROWS_MS:
         if ms[0] < at < ms[-1] - STEP_MS:
@@ -174,13 +185,18 @@ def _loop(axes: Axes, loop: np.ndarray, ms: np.ndarray) -> None:
 
 
 def fine(ms: np.ndarray) -> np.ndarray:
-    """The times at which a loop is drawn, STEP_MS apart."""
-    return np.arange(math.ceil(ms[0] / STEP_MS), math.floor(ms[-1] / STEP_MS) + 1) * STEP_MS
+    """The times at which a curve is drawn: the samples', and others STEP_MS apart."""
+    steps = np.arange(math.ceil(ms[0] / STEP_MS), math.floor(ms[-1] / STEP_MS) + 1) * STEP_MS
+    return np.union1d(ms, steps)
 
 
 def at_times(curves: np.ndarray, ms: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Curves [n, T'] sampled at `ms` [T'], read at `times` [t]: [n, t]."""
-    return np.asarray(CubicSpline(ms, curves, axis=1)(times))
+    """Curves [..., T'] sampled at `ms` [T'], read at `times` [t]: [..., t].
+
+    Between two samples a curve stays between their values (Fritsch and Carlson, SIAM J Numer Anal 17:238, 1980): a
+    cubic spline would go beyond all samples where they are few, to voltages that the source never had.
+    """
+    return np.asarray(PchipInterpolator(ms, curves, axis=-1)(times))
 
 
 def _over_time(axes: Axes, axis: int, loops: Loops, limits: np.ndarray) -> None:
@@ -188,10 +204,10 @@ def _over_time(axes: Axes, axis: int, loops: Loops, limits: np.ndarray) -> None:
     plain_axes(axes)
     axes.axvline(0, color=HIDDEN, linewidth=0.7, zorder=1)
     if loops.truth is not None:
-        axes.plot(loops.ms, loops.truth[axis], color=INK, linewidth=1.0, dashes=DASHES, zorder=3)
+        axes.plot(loops.ms, loops.truth[axis], color=INK, linewidth=1.0, dashes=DASHES, zorder=3, gid="truth")
     for v in loops.v[:-1]:
-        axes.plot(loops.ms, v[axis], color=SHOWN, linewidth=0.5, alpha=0.35, zorder=2)
-    axes.plot(loops.ms, loops.v[-1][axis], color=SHOWN, linewidth=1.2, zorder=4)
+        axes.plot(loops.ms, v[axis], color=SHOWN, linewidth=0.5, alpha=0.35, zorder=2, gid="other")
+    axes.plot(loops.ms, loops.v[-1][axis], color=SHOWN, linewidth=1.2, zorder=4, gid="loop")
     axes.set_xlim(loops.ms[0], loops.ms[-1])
     axes.set_ylim(*limits[axis])
     axes.set_ylabel(f"{AXES[axis]} (mV)", fontsize=SMALL, labelpad=1)
@@ -205,7 +221,7 @@ def _write_around(figure: Figure, portrait: Portrait, loops: Loops) -> None:
     chunks = len(loops.v)
     last = "V" if chunks == 1 else f"V of the last of {chunks} chunks"
     last += f", dots {DOT_MS:g} ms apart"
-    handles = [Line2D([], [], color=SHOWN, linewidth=1.9, marker="o", markersize=2.5, label=last)]
+    handles = [Line2D([], [], color=SHOWN, linewidth=1.9, label=last, **DOT)]
     if chunks > 1:
         handles.append(Line2D([], [], color=SHOWN, linewidth=0.8, alpha=0.6, label="earlier chunks"))
     if loops.truth is not None:

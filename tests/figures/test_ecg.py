@@ -78,7 +78,7 @@ def test_start_moves_the_paper_and_a_short_record_leaves_it_empty():
 
 def test_the_sheet_says_speed_gain_band_and_how_well_hidden_leads_are_drawn():
     said = " ".join(texts_of(ecg_figure(portrait_of(band=(0.5, 35.0)))))
-    assert "25 mm/s, 10 mm/mV, 0.5-35 Hz" in said
+    assert "25 mm/s, 10 mm/mV, 0.5-35 Hz; no coloured trace: outside a whole beat" in said
     assert "Leads shown to the model: I, II, V2. Mean r over V1, V3, V4, V5, V6: 1.00" in said
     assert "(III, aVR, aVL, aVF follow from the shown ones)" in said
     everything = " ".join(texts_of(ecg_figure(portrait_of(visible=LEADS))))

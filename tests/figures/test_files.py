@@ -117,3 +117,28 @@ def test_what_a_user_has_set_for_matplotlib_neither_shows_nor_changes(builder):
         before = dict(matplotlib.rcParams)
         assert svg_text(builder(portrait_of())) == plain
         assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["url(#a) r1", 'href="#a" r1', 'r1 id="a" xlink:href="b"', 'r1 xmlns:xlink="x"', 'r d="1.23456" x="7.65432" y'],
+)
+def test_a_record_s_name_that_looks_like_a_part_of_the_file_is_left_as_it_is(tmp_path, name):
+    figure = ecg_figure(portrait_of(id=name))
+    saved = save(figure, tmp_path / "r1", kinds=("svg",))[0].read_text()
+    for text in (svg_text(figure), saved):
+        words = [element.text for element in ET.fromstring(text).iter() if element.tag.endswith("text")]
+        assert f"Record {name}" in words
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+@pytest.mark.parametrize("letter", ["W", "i"])
+def test_a_long_id_of_wide_letters_is_shortened_in_its_middle_and_stays_on_the_paper(builder, letter):
+    figure = builder(portrait_of(id="a1" + letter * 58 * (1 if letter == "W" else 8) + "z9"))
+    figure.canvas.draw()
+    assert all(text.get_window_extent().x1 <= figure.bbox.x1 for text in figure.texts)
+    title = figure.texts[0].get_text()
+    if builder is not basis_figure:
+        assert title.startswith("Record a1") and "…" in title and "z9" in title
+        # No more than is needed: what is left fills the paper.
+        assert figure.texts[0].get_window_extent().x1 > 0.9 * figure.bbox.x1

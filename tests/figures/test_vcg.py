@@ -90,8 +90,56 @@ def test_one_chunk_has_no_earlier_ones():
     assert "chunk" not in " ".join(text.get_text() for text in figure.legends[0].get_texts())
 
 
-def test_between_samples_a_band_limited_curve_is_found_again():
-    ms = np.arange(0, 800, 10.0)
-    curve = np.sin(2 * np.pi * 5 * ms / 1000)[None]
-    between = np.arange(100, 700, 3.7)
-    np.testing.assert_allclose(at_times(curve, ms, between)[0], np.sin(2 * np.pi * 5 * between / 1000), atol=1e-4)
+def test_between_two_samples_a_curve_stays_between_their_values():
+    ms = np.arange(0, 800, 20.0)
+    curve = np.random.default_rng(1).normal(size=(3, 40))
+    between = at_times(curve, ms, np.arange(0, 780, 0.5)).reshape(3, 39, 40)
+    pairs = np.stack([curve[:, :-1], curve[:, 1:]])
+    assert (between >= pairs.min(0)[..., None] - 1e-12).all() and (between <= pairs.max(0)[..., None] + 1e-12).all()
+    np.testing.assert_allclose(at_times(curve, ms, ms), curve, atol=1e-12)
+
+
+def few(beat_len, seed=0):
+    """A portrait of few samples a beat, in which every sample is another voltage, with its true source."""
+    rng = np.random.default_rng(seed)
+    given = portrait_of()
+    return portrait_of(
+        v=rng.normal(size=(CHUNKS, 3, beat_len)).astype(np.float32),
+        source=rng.normal(size=(12, 3, beat_len)).astype(np.float32),
+        source_map=np.eye(3),
+        rendered=given.rendered[..., :beat_len],
+        basis=given.basis[:, :beat_len],
+    )
+
+
+@pytest.mark.parametrize("beat_len", [5, 12, 80])
+def test_nothing_drawn_leaves_its_axes_and_no_curve_goes_beyond_the_samples(beat_len):
+    portrait = few(beat_len)
+    figure = vcg_figure(portrait)
+    # V is moved to the true source's mean, as a whole.
+    v = portrait.v.astype(float)
+    v = v + (portrait.source.mean((0, 2)) - v[portrait.chunk].mean((0, 2)))[:, None]
+    truth = portrait.source[portrait.chunk == CHUNKS - 1].mean(0)
+    for panel, axes in enumerate(figure.axes):
+        low, high = np.sort(np.array([axes.get_xlim(), axes.get_ylim()]), axis=1).T
+        lines = [line for line in axes.lines if line.get_gid() in ("loop", "other", "truth", "dots")]
+        points = np.concatenate([line.get_xydata() for line in lines])
+        assert (points >= low).all() and (points <= high).all()
+        axis = panel - 3 if panel >= 3 else {0: 1, 1: 2, 2: 1}[panel]  # what is drawn upwards
+        for name, samples in (("loop", v[-1]), ("truth", truth)):
+            y = drawn(figure, panel, name).get_ydata()
+            np.testing.assert_allclose([y.min(), y.max()], [samples[axis].min(), samples[axis].max()], atol=1e-6)
+
+
+def test_planes_and_traces_over_time_are_the_same_curve():
+    figure = vcg_figure(few(12))
+    across, up = drawn(figure, 0).get_xydata().T
+    np.testing.assert_array_equal(across, drawn(figure, 3).get_ydata())
+    np.testing.assert_array_equal(up, drawn(figure, 4).get_ydata())
+
+
+def test_dots_stand_out_of_the_bold_line():
+    dots = drawn(vcg_figure(portrait_of()), 0, "dots")
+    assert dots.get_markeredgecolor() == "white" and dots.get_markersize() > 1.9
+    bold = [line for line in vcg_figure(portrait_of()).axes[0].lines if line.get_linewidth() == 1.9]
+    assert bold and all(line.get_zorder() < dots.get_zorder() for line in bold)
