@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEARCHES := benchmarks/search.py benchmarks/asha.py
+EVIDENCE := benchmarks/evidence.py benchmarks/drift.py benchmarks/frank.py benchmarks/elsewhere.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help search run test test-slow lint bench bench-search clean
+.PHONY: help search run test test-slow lint bench bench-search bench-evidence clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 18
@@ -31,12 +32,15 @@ lint: $(VENV)/.installed-dev  ## layout, style and types
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary
 
-bench: $(VENV)/.installed-bench  ## the tables of benchmarks/, but for those of searches
-	@for script in $(filter-out $(SEARCHES),$(wildcard benchmarks/*.py)); do \
+bench: $(VENV)/.installed-bench  ## the tables of benchmarks/, but for the two kinds below
+	@for script in $(filter-out $(SEARCHES) $(EVIDENCE),$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
 
 bench-search: $(VENV)/.installed-search  ## what a search costs, what ASHA saves; half an hour on two free cores
 	@for script in $(SEARCHES); do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
+
+bench-evidence: $(VENV)/.installed  ## what the runs of results/ show: full cards, drift, Frank leads, other data
+	@for script in $(EVIDENCE); do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
 
 clean:  ## removes the environment and all caches; results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
