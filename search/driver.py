@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ from search.order import (
     write_order,
 )
 from search.recorder import Clock, Recorder
+from search.report import REPORT_FILE
 from search.screen import Screen
 from search.searcher import LedgerSearcher
 from search.shareddata import offer
@@ -78,10 +80,16 @@ class Search:
         share = self.check(resources)
         setup = Setup(self._storage(), offer(self.order.base, resources.nodes > 1), self.how.time_limit)
         self._remember_storage()
-        (self.folder / DONE).unlink(missing_ok=True)
+        self._reopen()
         with self.screen.live(share.concurrency, clock.left):
             self._train(setup, share, clock)
             return self._end(share)
+
+    def _reopen(self) -> None:
+        """A finished search goes on: neither its mark nor its page is true any more."""
+        if (self.folder / DONE).exists():
+            self._remove_page()
+            (self.folder / DONE).unlink()
 
     def _train(self, setup: Setup, share: cluster.Share, clock: Clock) -> None:
         """Trials and repeats, all that are left."""
@@ -110,12 +118,18 @@ class Search:
         finally:
             ending.join()
 
-    def close(self, workers: int) -> Outcome:
-        """Leaderboard, promoted folders, tables: made from the trials' folders, as often as one likes."""
+    def close(self, workers: int, over: bool = True) -> Outcome:
+        """Leaderboard, promoted folders, tables, page: made from the trials' folders, as often as one likes.
+
+        Args:
+            workers: processes that promote side by side.
+            over: whether the search is finished with this.
+        """
         self.screen.stage(KEEPING)
         self.summary.write()
         outcome = conclude(self.order, self.ledger, self.results, workers, self.screen.say)
-        write_text(self.folder / DONE, f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n")
+        if over:
+            write_text(self.folder / DONE, f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n")
         forget_rounds(self.folder)
         for trial in self.ledger.trials:
             if trial.status != RUNNING and trial not in self.ledger.late():  # nobody will go on from it
@@ -125,25 +139,27 @@ class Search:
         return outcome
 
     def _write_page(self) -> None:
-        """The search as a page. Whatever goes wrong there, the search is as whole as before."""
+        """The search as a page. Where that fails, the search is as whole as before, and no old page is left."""
         try:
             from search.report.page import write_report  # plotly and matplotlib, which nobody else needs here
 
             write_report(self.folder)
         except Exception as fault:
+            self._remove_page()
             said = " ".join(f"{type(fault).__name__}: {fault}".split())[:200]
             self.screen.say(f"no page of the search ({said}); python -m search.report {self.folder} tries again")
+
+    def _remove_page(self) -> None:
+        with suppress(OSError):
+            (self.folder / REPORT_FILE).unlink(missing_ok=True)
 
     def rebuild(self) -> Outcome:
         """Tables, study, event files, leaderboard and promoted folders, from the trials alone."""
         study = Study(self.folder, self.order.algorithm, self.order.metric, self.order.base.train.seed)
         study.reconcile(self.ledger, self.space.entries)
         self.events.rebuild()
-        finished = (self.folder / DONE).exists()
-        outcome = self.close(self.how.concurrency or resolve_threads(0))
-        if not finished:
-            (self.folder / DONE).unlink()
-            self._write_page()  # which says so
+        outcome = self.close(self.how.concurrency or resolve_threads(0), over=False)  # no more than it was before
+        if not (self.folder / DONE).exists():
             self.screen.say(f"{self.order.name} is unfinished; carry it on with --resume {self.order.name}")
         return outcome
 

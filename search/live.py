@@ -3,18 +3,26 @@
 The terminal stays sane whatever happens: the cursor is never hidden, so that no end, however abrupt, leaves it so; a
 fault of the view is a line in the view and not the end of a search; lines that a narrower terminal has wrapped anew are
 erased with the rest; and when Ctrl-C ends the process at once, the view is wiped off first.
+
+Whoever prints draws the view below what is printed, while a thread draws it by the clock. Each drawing erases the one
+before by its height, so no two may be under way at once: rich holds its lock for the whole of its own drawings alone,
+and `say` and the redirected streams hold it for theirs.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, redirect_stderr, redirect_stdout, suppress
 from types import TracebackType
+from typing import IO
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderResult
 from rich.control import Control
+from rich.file_proxy import FileProxy
 from rich.live import Live
 from rich.segment import ControlType, Segment
+from rich.text import Text
 
 from search.interrupt import before_end
 
@@ -51,7 +59,10 @@ class Redrawn(Live):
 
     def __init__(self, console: Console, view: ConsoleRenderable) -> None:
         self.frame = Frame(view)
-        super().__init__(self.frame, console=console, auto_refresh=False, vertical_overflow="crop")
+        super().__init__(
+            self.frame, console=console, auto_refresh=False, vertical_overflow="crop",
+            redirect_stdout=False, redirect_stderr=False,
+        )  # fmt: skip
         self._over, self._drawing = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._draw, name="view", daemon=True)
 
@@ -68,6 +79,16 @@ class Redrawn(Live):
         self._thread.join()
         self.transient = kind is not None
         self.stop()
+        self.frame.widths = []  # nothing is left that a second Ctrl-C might wipe
+
+    def say(self, line: str) -> None:
+        """One line above the view, as it stands, whatever it holds."""
+        with self._lock:
+            self.console.print(Text(line))
+
+    def stream(self, file: IO[str]) -> "Above":
+        """A stream whose lines go above the view, in place of this one."""
+        return Above(self.console, file, self._lock)
 
     def _draw(self) -> None:
         with suppress(OSError):  # the terminal is gone
@@ -84,18 +105,40 @@ class Redrawn(Live):
     def wipe(self) -> None:
         """The view disappears, for good, without a lock: the process is about to end."""
         self._over.set()
+        if not (self.is_started or self.frame.widths):
+            return
         self._drawing.acquire(timeout=PATIENCE)
         erase = _upwards(max(0, self.frame.rows(self.console.width) - 1))
         with suppress(OSError, ValueError):
             os.write(self.console.file.fileno(), f"{erase}\x1b[?25h".encode())
 
 
+class Above(FileProxy):
+    """What others write, above the view."""
+
+    def __init__(self, console: Console, file: IO[str], lock: AbstractContextManager[bool]) -> None:
+        super().__init__(console, file)
+        self._lock = lock
+
+    def write(self, text: str) -> int:
+        """Write it, while nobody else draws; the number of characters."""
+        with self._lock:
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write a line that was begun, while nobody else draws."""
+        with self._lock:
+            super().flush()
+
+
 @contextmanager
-def redrawn(console: Console, view: ConsoleRenderable) -> Iterator[None]:
+def redrawn(console: Console, view: ConsoleRenderable) -> Iterator[Redrawn]:
     """Within, the view is on the console, which is one that `redraws`."""
     live = Redrawn(console, view)
-    with before_end(live.wipe), live:
-        yield
+    out, err = live.stream(sys.stdout), live.stream(sys.stderr)
+    with redirect_stdout(out), redirect_stderr(err), before_end(live.wipe), live:
+        yield live
 
 
 def _upwards(rows: int) -> Control:

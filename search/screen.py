@@ -16,7 +16,7 @@ from ecggen.progress import redraws
 from ecggen.runs import kept_folder
 from search.finals import Outcome
 from search.ledger import COMPLETED, FAILED, REUSED, Ledger, Trial
-from search.live import redrawn
+from search.live import Redrawn, redrawn
 from search.order import Order
 from search.summary import kind_of
 from search.verdict import run_names, shown_name, verdict_word
@@ -35,6 +35,7 @@ class Screen:
         self.console, self.ledger, self.order, self.quiet = console, ledger, order, quiet
         self.start = time.monotonic()
         self.view: View | None = None
+        self.drawn: Redrawn | None = None
 
     @contextmanager
     def live(self, at_once: int, time_left: Callable[[], float | None]) -> Iterator[None]:
@@ -49,11 +50,11 @@ class Screen:
             return
         self.view = View(self.ledger, self.order, at_once, time_left)
         try:
-            with redrawn(self.console, self.view):
+            with redrawn(self.console, self.view) as self.drawn:
                 yield
                 self.stage(ENDED)
         finally:
-            self.view = None
+            self.view = self.drawn = None
 
     def stage(self, stage: str) -> None:
         """The search goes on to another stage, one of those that `view` names; no trial is under way then."""
@@ -89,7 +90,9 @@ class Screen:
 
     def say(self, text: str) -> None:
         """One line."""
-        if not self.quiet:
+        if self.drawn is not None:
+            self.drawn.say(text)
+        elif not self.quiet:
             self.console.print(text, highlight=False, markup=False, emoji=False)
 
     def _name(self, trial: Trial) -> str:

@@ -19,6 +19,7 @@ from search.interrupt import asked
 from search.ledger import COMPLETED, FAILED, LATE, REUSED, RUNNING, STOPPED, WHOLE, Ledger, Trial, is_finalist
 from search.order import Order
 from search.remaining import seconds_left
+from search.rungs import rungs
 from search.trialtable import RUNNER_UP, WAITING, TrialTable
 
 START, TRIALS, RUNNERS_UP = "Ray starts its workers", "trials", "runners-up go on to their end"
@@ -145,15 +146,6 @@ class View:
             trials = "1 trial" if len(rows) == 1 else f"{len(rows)} trials"
             parts.append(f"step {rung}: {trials}" + (f", best {max(figures):.4f}" if figures else ""))
         return "; ".join(parts)
-
-
-def rungs(order: Order) -> list[int]:
-    """The steps at which ASHA looks, below the budget."""
-    found, rung = [], order.grace
-    while order.asha and rung < order.base.train.steps:
-        found.append(rung)
-        rung *= order.reduction
-    return found
 
 
 def row_at(trial: Trial, step: float) -> dict[str, float] | None:

@@ -159,7 +159,7 @@ def fake_card(runid="m1s1k1", records=100):
 
 def fake_portrait(beats=8, fs=100.0, **changes):
     """A heart whose source is a tilted ellipse once a beat; V is half of it, and the map gives the other half back."""
-    samples, beat_len, lead_vectors = round(10 * fs), 40, nominal_directions()
+    samples, beat_len, lead_vectors = round(max(10, beats + 2) * fs), 40, nominal_directions()
     phase = np.linspace(0, 2 * np.pi, beat_len, endpoint=False)
     pulse = np.exp(-((phase - np.pi) ** 2) / 0.5)
     source = np.stack([1.2 * pulse * np.cos(phase - np.pi), 0.8 * pulse, 0.6 * pulse * np.sin(phase - np.pi)])

@@ -2,8 +2,10 @@
 
 import io
 import re
+import threading
 
 from rich.console import Console
+from rich.text import Text
 
 TOKEN = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x1b]")
 
@@ -67,3 +69,18 @@ def console_on(terminal, height=24, **environment):
     )  # fmt: skip
     assert console.is_terminal
     return console
+
+
+class Growing:
+    """A view that grew, and whose drawing takes its time, but for the view's own thread: that one overtakes."""
+
+    def __init__(self):
+        self.rows, self.overtaken = 2, threading.Event()
+
+    def __rich_console__(self, console, options):
+        own, rows = threading.current_thread().name == "view", self.rows
+        if not own and rows > 2:
+            self.overtaken.wait(0.3)
+        yield Text("\n".join(f"row {at} of {rows}" for at in range(rows)))
+        if own and rows > 2:
+            self.overtaken.set()

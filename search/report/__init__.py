@@ -11,6 +11,7 @@ rest of the page is as it would be. Neither torch nor Ray is loaded: a page is m
     heart       the best run seen: paper, loop, path of W
     tables      rows of the tables
     making      how the search was made
+    commands    what can be done next
     theme       how charts look
     wording     figures and durations as text
     page        all of it in one file

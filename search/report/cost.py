@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from search.ledger import FAILED, RESULT_FILE, REUSED, STATES, STOPPED, TRIAL_FILE, Trial
 from search.report.facts import Facts, moment
@@ -90,7 +89,7 @@ def cost_rows(facts: Facts) -> list[tuple[str, str]]:
     rows = [
         ("Wall time", _wall(cost, facts)),
         ("Training time", f"{duration(cost.training)}, all trainings summed"),
-        ("Side by side", f"{number(cost.at_once, 1)} trainings on average" if cost.at_once else "not known"),
+        ("Side by side", _at_once(cost)),
         ("Trials", f"{_said(cost.states)} of {facts.order.trials} asked for"),
         ("Repeats with fresh seeds", _said(cost.repeats) or "none"),
         ("Steps of the trials", f"{cost.steps:,} of {cost.asked:,} in full"),
@@ -107,6 +106,10 @@ def _wall(cost: Cost, facts: Facts) -> str:
     return f"{duration(cost.wall)} {'' if facts.finished else 'so far, '}from begin to last trial, {began}".replace(
         "  ", " "
     )
+
+
+def _at_once(cost: Cost) -> str:
+    return f"{number(cost.at_once, 1)} trainings on average, pauses included" if cost.at_once else "not known"
 
 
 def _said(states: dict[str, int]) -> str:
@@ -133,8 +136,3 @@ def troubles(facts: Facts) -> list[tuple[str, str, list[Trial]]]:
             groups.setdefault((trial.status, trial.reason or "no reason was kept"), []).append(trial)
     ordered = sorted(groups, key=lambda key: (key[0] != FAILED, -len(groups[key]), key[1]))
     return [(state, reason, groups[state, reason]) for state, reason in ordered]
-
-
-def place_of(path: Path, start: Path) -> str:
-    """A path as a command in `start` would say it."""
-    return path.relative_to(start).as_posix() if path.is_relative_to(start) else str(path)

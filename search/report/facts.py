@@ -1,7 +1,7 @@
 """What a search left on disk, read once; what is missing comes with the reason why."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,9 @@ def find_search(name: str, results: Path = Path("results")) -> Path:
 
 def gather(folder: Path) -> Facts:
     """Everything about a search. Raises UserError where the folder holds none."""
-    order = read_order(folder)
-    facts = Facts(folder, folder.resolve().parent.parent, order, Ledger(folder), finished=_finished(folder))
+    folder = folder.resolve()  # one that was named `.` has a name as well
+    order = replace(read_order(folder), name=folder.name)  # a folder may have been renamed since
+    facts = Facts(folder, folder.parent.parent, order, Ledger(folder), finished=_finished(folder))
     _read_space(facts)
     _read_standings(facts)
     _read_best(facts)

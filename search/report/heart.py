@@ -23,6 +23,7 @@ from search.report.theme import ACCENT, FAULT, INK, Chart, axis, finished
 from search.report.wording import count, number
 
 LOOP_DIGITS = 4  # 0.1 microvolt: nobody sees less
+MOST_BEATS = 200  # in the loop: a record of minutes has hundreds, all of which lie over each other
 LOOKS = ((ACCENT, "solid", "circle"), (FAULT, "dash", "square"), (INK, "dot", "triangle-up"))  # of W's components
 PLACES = ("accent", "fault", "ink")
 
@@ -36,6 +37,7 @@ class Heart:
         loop: what `loop.js` draws.
         said: the loop in words.
         calibrated: whether the loop's axes are those of a true source.
+        turned: how many of the beats the loop has.
         path: the chart of W.
     """
 
@@ -47,6 +49,7 @@ class Heart:
     loop: dict[str, Any]
     said: str
     calibrated: bool
+    turned: int
     path: Chart
 
 
@@ -66,6 +69,7 @@ def heart_of(facts: Facts) -> Heart | None:
         loop=loop_data(portrait, source),
         said=_in_words(portrait, source),
         calibrated=portrait.source_map is not None,
+        turned=min(MOST_BEATS, len(portrait.beats)),
         path=path_chart(portrait),
     )
 
@@ -83,15 +87,19 @@ def turned_source(portrait: Portrait) -> np.ndarray:
 
 
 def loop_data(portrait: Portrait, source: np.ndarray) -> dict[str, Any]:
-    """Loops for the script: one a chunk, for each beat its chunk and duration, and the true loop where it is known."""
+    """Loops for the script: one a chunk, for each beat its chunk and duration, and the true loop where it is known.
+
+    Of a long record these are the first beats.
+    """
     comparable = portrait.source is not None and portrait.source_map is not None
-    seconds = np.diff(portrait.beats, axis=1)[:, 0] / portrait.fs
+    beats = portrait.beats[:MOST_BEATS] / portrait.fs
+    chunks, chunk = np.unique(portrait.chunk[:MOST_BEATS], return_inverse=True)
     return {
-        "loops": _rounded(source),
-        "true": _rounded(portrait.source) if portrait.source is not None and comparable else None,
-        "chunk": portrait.chunk.tolist(),
-        "seconds": seconds.round(3).tolist(),
-        "begin": (portrait.beats[:, 0] / portrait.fs).round(2).tolist(),
+        "loops": _rounded(source[chunks]),
+        "true": _rounded(portrait.source[:MOST_BEATS]) if portrait.source is not None and comparable else None,
+        "chunk": chunk.tolist(),
+        "seconds": np.diff(beats, axis=1)[:, 0].round(3).tolist(),
+        "begin": beats[:, 0].round(2).tolist(),
         "peak": round(portrait.peak * source.shape[2], 2),
     }
 

@@ -7,7 +7,7 @@ given a study of its own, in memory, made from the ledger: one trial each.
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -18,7 +18,7 @@ from optuna.trial import create_trial
 from search.ledger import Trial
 from search.report.facts import Facts
 from search.report.theme import ACCENT, GROUND, INK, RAMP, RULE, SOFT, Chart, axis, finished, plain
-from search.report.wording import count, number, short_names
+from search.report.wording import count, number, short_names, value_text
 from search.study import distributions
 
 FEW = 20  # trials; with fewer, importance is a hint
@@ -33,14 +33,15 @@ def full_trials(facts: Facts) -> list[Trial]:
     return [trial for trial in known if all(e.holds(trial.params[n]) for n, e in entries.items() if n in trial.params)]
 
 
-def study_of(facts: Facts) -> optuna.Study:
-    """Trials of the full budget as a study in memory."""
+def study_of(facts: Facts, without: Collection[str] = ()) -> optuna.Study:
+    """Trials of the full budget as a study in memory, without some of their settings."""
     assert facts.space is not None, "space: expected one that can be read, got none; see Facts.why"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
     for trial in full_trials(facts):
-        known = distributions(trial.params, facts.space.entries)
-        params = {name: value for name, value in trial.params.items() if name in known}
+        given = {name: value for name, value in trial.params.items() if name not in without}
+        known = distributions(given, facts.space.entries)
+        params = {name: value for name, value in given.items() if name in known}
         study.add_trial(create_trial(params=params, distributions=known, value=trial.metrics[facts.metric]))
     return study
 
@@ -163,23 +164,35 @@ def _broken(label: str) -> str:
 
 
 def _importance(study: optuna.Study, facts: Facts) -> Chart:
-    """Optuna's importance as bars."""
-    if len({name for trial in study.trials for name in trial.params}) < 2:
-        return Chart("importance", reason="No chart: the space turns one setting, and no other can share its weight.")
+    """Optuna's importance as bars, of settings that had more than one value: to any other it would give some too."""
+    tried = _tried(study)
+    short, fixed = short_names(list(tried)), [name for name, values in tried.items() if len(values) < 2]
+    only = "".join(f" {short[name]}: only {', '.join(tried[name].values())} reached the full budget." for name in fixed)
+    if len(tried) - len(fixed) < 2:
+        turns = "the space turns one setting" if len(tried) < 2 else "fewer than two settings differ in these trials"
+        return Chart("importance", reason=f"No chart: {turns}, and no other can share its weight.{only}")
     if len({trial.value for trial in study.trials}) < 2:
         return Chart("importance", reason="No chart: all trials reached the same figure.")
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        drawn = optuna.visualization.plot_param_importances(study, target_name=facts.metric)
+        drawn = optuna.visualization.plot_param_importances(study_of(facts, fixed), target_name=facts.metric)
     if not drawn.data:
         return Chart("importance", reason="No chart: Optuna finds no importance in these trials.")
     bars = drawn.data[0]
     values = {str(name): float(value) for name, value in zip(bars.y, bars.x, strict=True)}
-    short = short_names(list(values))
     label = ", ".join(f"{short[name]} {number(value, 2)}" for name, value in reversed(values.items()))
     unsure = any(not issubclass(one.category, ExperimentalWarning) for one in warned)
     rare = " Optuna warns that some settings were tried too rarely for sure figures." if unsure else ""
-    return Chart("importance", _bars(values, short), f"Shares of importance: {label}.{rare}")
+    return Chart("importance", _bars(values, short), f"Shares of importance: {label}.{only}{rare}")
+
+
+def _tried(study: optuna.Study) -> dict[str, dict[str, str]]:
+    """The different values that each setting had, with their text."""
+    found: dict[str, dict[str, str]] = {}
+    for trial in study.trials:
+        for name, value in trial.params.items():
+            found.setdefault(name, {})[repr(value)] = value_text(value)
+    return found
 
 
 def _bars(values: Mapping[str, float], short: Mapping[str, str]) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""How a search was made: question, settings, data, what run ids stand for, versions, commands."""
+"""How a search was made: question, settings, data, what run ids stand for, versions."""
 
 import hashlib
 import json
 import platform
-import shlex
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,10 +11,9 @@ from ecggen.configfile import get_setting, setting_types
 from ecggen.errors import UserError
 from ecggen.runid import MODULES, parse_runid
 from ecggen.strictyaml import to_yaml
-from search.report.cost import place_of
-from search.report.curves import rungs
 from search.report.facts import Facts
 from search.report.wording import count, listed, value_text
+from search.rungs import rungs
 
 MODULE_WORDS = {"m": "what W is", "s": "how W is estimated", "k": "the source and its regularisers"}
 SOURCES = {
@@ -37,14 +35,6 @@ class Code:
     best: bool
 
 
-@dataclass(frozen=True)
-class Command:
-    """A command and what it is for."""
-
-    what: str
-    words: str
-
-
 def searched(facts: Facts) -> str:
     """What was searched, and on which data, in a sentence or two."""
     text = " ".join(str(facts.order.content.get("about", "")).split()).rstrip(".")
@@ -59,13 +49,14 @@ def searched(facts: Facts) -> str:
 def asked_rows(facts: Facts) -> list[tuple[str, str]]:
     """What was asked for, as term and description."""
     order, train = facts.order, facts.order.base.train
-    early = f"ASHA, at steps {listed([f'{step:,}' for step in rungs(facts)])}; 1 trial in {order.reduction} goes on"
+    looks = [f"{step:,}" for step in rungs(order)]
+    early = f"ASHA, at steps {listed(looks)}; 1 trial in {order.reduction} goes on"
     ways = {"optuna": "Optuna's TPE", "grid": "all points of the grid", "random": "points at random"}
     return [
         ("Space", f"{order.space}, {count(len(facts.entries), 'entry', 'entries')}"),
         ("Trials", f"{order.trials}, by {ways.get(order.algorithm, order.algorithm)}"),
         ("Budget of a trial", count(train.steps, "optimizer step")),
-        ("Early stopping", early if order.asha and rungs(facts) else "off, every trial runs to its end"),
+        ("Early stopping", early if looks else "off, every trial runs to its end"),
         ("Ranked by", order.metric),
         ("Proof", f"the best {order.finalists} trained again with {count(order.seeds, 'fresh seed')} each"),
         ("Seed", str(train.seed)),
@@ -95,7 +86,7 @@ def data_rows(facts: Facts) -> list[tuple[str, str]]:
         left = facts.card["rejected"]
         most = f" (most: {left['most']})" if left.get("count") and left.get("most") else ""
         rows.append(("Judged", f"{facts.card['records']:,} records, split {facts.card['split']}"))
-        rows.append(("Left out, repaired", f"{left.get('count', 0)}{most}, {left.get('repaired', 0)}"))
+        rows.append(("Checked", f"{left.get('count', 0)} left out{most}, {left.get('repaired', 0)} repaired"))
     rows.append(("Cache", facts.order.data or "not known"))
     return rows
 
@@ -166,47 +157,6 @@ def version_rows(facts: Facts) -> list[tuple[str, str]]:
     used = ", ".join(f"{name} {version(name)}" for name in ("optuna", "plotly"))
     rows.append(("This page", f"{used}, Python {platform.python_version()}"))
     return rows
-
-
-def next_command(facts: Facts) -> Command | None:
-    """How to see the winner; where it has no result folder, how to make it."""
-    if not facts.standings:
-        return None
-    if facts.best is not None:
-        return Command("See the winner's card", _words(facts, "main.py", "--runid", facts.best.name))
-    return Command("Make the winner's folder anew", _words(facts, "run_search.py", "--rebuild", facts.folder.name))
-
-
-def commands(facts: Facts) -> list[Command]:
-    """What can be done next."""
-    name = facts.folder.resolve().name
-    found = [first] if (first := next_command(facts)) else []
-    if facts.best is not None:
-        plot = _words(facts, "main.py", "--runid", facts.best.name, "--mode", "plot")
-        encode = _words(facts, "main.py", "--runid", facts.best.name, "--mode", "encode", "--out", "states.npz")
-        found += [Command("Draw the winner's figures again", plot), Command("States W of all its records", encode)]
-    if facts.finished is None:
-        found.append(Command("Carry the search on", _words(facts, "run_search.py", "--resume", name)))
-    else:
-        more = _words(facts, "run_search.py", "--resume", name, "--extend", "8")
-        found.append(Command("Add eight trials", more))
-    found.append(
-        Command("Make tables, leaderboard and this page anew", _words(facts, "run_search.py", "--rebuild", name))
-    )
-    place = place_of(facts.folder.resolve(), Path.cwd())
-    found.append(Command("Make this page anew", shlex.join(["python", "-m", "search.report", place])))
-    return found
-
-
-def plot_command(facts: Facts) -> str:
-    """How a run gets its portrait."""
-    name = facts.best.name if facts.best is not None else "best"
-    return _words(facts, "main.py", "--runid", name, "--mode", "plot")
-
-
-def _words(facts: Facts, *words: str) -> str:
-    place = place_of(facts.results, Path.cwd())
-    return shlex.join(["python", *words, *([] if place == "results" else ["--results", place])])
 
 
 def settings_text(facts: Facts) -> tuple[str, str]:

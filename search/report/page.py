@@ -13,13 +13,13 @@ from plotly.offline import get_plotlyjs
 
 from ecggen.atomic import write_text
 from ecggen.errors import UserError
-from search.report import REPORT_FILE, making, rivals, tables
+from search.report import REPORT_FILE, commands, making, rivals, tables
 from search.report.cost import cost_line, cost_rows
 from search.report.curves import curves_chart
 from search.report.facts import Facts, gather
 from search.report.heart import Heart, heart_of
 from search.report.influence import FEW, full_trials, influence_charts
-from search.report.theme import Chart
+from search.report.theme import Chart, packed
 from search.report.wording import METRICS, count, interval, number
 from search.verdict import nothing_line, run_names, shown_name, verdict_line
 
@@ -72,13 +72,14 @@ def page_text(facts: Facts, path: Path) -> str:
         "heart": heart,
         "card": card,
         "charts": charts,
-        "figures": {chart.name: chart.figure for chart in charts.values() if chart.figure is not None},
+        "figures": {chart.name: packed(chart.figure) for chart in charts.values() if chart.figure is not None},
         "full": len(full_trials(facts)),
         "few": FEW,
         "links": [name for name in TABLES if (facts.folder / name).is_file() and _beside(facts.folder, path)],
         "assets": {name: _asset(name) for name in ("style.css", "page.js", "loop.js")},
         "plotly": _plotly(),
         "making": making,
+        "commands": commands,
         "tables": tables,
         "rivals": rivals,
     }

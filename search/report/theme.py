@@ -61,6 +61,20 @@ def finished(figure: go.Figure, height: int, left: int = 52, top: int = 24) -> d
     return plain_data
 
 
+def packed(figure: dict[str, Any]) -> dict[str, Any]:
+    """A figure in which each text of a trace is said once; the page's script spreads them out again.
+
+    Every point has the text of its whole line, and a thousand lines would make the page too large to send.
+    """
+    traces = [dict(trace) for trace in figure["data"]]
+    for trace in traces:
+        if isinstance(trace.get("text"), list):
+            words = list(dict.fromkeys(trace["text"]))
+            place = {word: at for at, word in enumerate(words)}
+            trace["text"] = {"words": words, "of": [place[word] for word in trace["text"]]}
+    return {**figure, "data": traces}
+
+
 def plain(text: str) -> str:
     """Text for a chart, where plotly would read tags; names and reasons come from strangers' files."""
     return html.escape(text, quote=False)

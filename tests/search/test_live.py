@@ -16,7 +16,7 @@ from rich.text import Text
 from search import interrupt, live
 from search.live import Frame, Redrawn, redrawn
 from tests.conftest import REPO
-from tests.fake_terminal import Terminal, console_on
+from tests.fake_terminal import Growing, Terminal, console_on
 from tests.live_search import ON_TWO_CORES, tiny_words
 
 SPACE = """
@@ -89,6 +89,27 @@ def test_a_fault_of_the_view_is_a_line_in_it(terminal):
     assert terminal.screen.startswith("said\nthis view failed:") and "basis" in terminal.screen
 
 
+@pytest.mark.parametrize("way", ["said", "stdout", "stderr"])
+def test_two_drawings_at_once_leave_no_half_of_a_view(terminal, monkeypatch, way):
+    monkeypatch.setattr(live, "EVERY", 0.02)
+    view = Growing()
+    with redrawn(console_on(terminal), view) as shown:
+        view.rows = 5
+        {"said": lambda: shown.say("event"), "stdout": lambda: sys.stdout.write("event\n"),
+         "stderr": lambda: sys.stderr.write("event\n")}[way]()  # fmt: skip
+        assert not view.overtaken.is_set()
+    assert terminal.screen.splitlines() == ["event", *(f"row {at} of 5" for at in range(5))]
+
+
+def test_a_line_that_others_began_is_written_once_it_is_whole_or_flushed(terminal):
+    with redrawn(console_on(terminal), Text("picture")):
+        assert sys.stdout.write("one ") == 4
+        assert "one" not in terminal.screen
+        sys.stdout.write("line\nanother")
+        sys.stdout.flush()
+        assert terminal.screen == "one line\nanother\npicture"
+
+
 def test_a_view_that_is_too_high_is_cut(terminal):
     console = console_on(terminal, height=5)
     console.print(Frame(Text("\n".join("abcdefgh"))))
@@ -126,6 +147,23 @@ def test_a_second_ctrl_c_wipes_the_view_before_the_last_words(monkeypatch):
     seen = Terminal(20)
     seen.write(written.decode().partition("last words")[0] + "last words")
     assert seen.screen == "last words" and seen.cursor
+
+
+@pytest.mark.parametrize("fault", [None, ValueError])
+def test_once_the_view_is_gone_a_second_ctrl_c_wipes_nothing(tmp_path, fault):
+    with (tmp_path / "terminal").open("w") as file:
+        console = console_on(Terminal(20))
+        console.file = file
+        with interrupt.twice(lambda: "last words"):
+            with suppress(ValueError), redrawn(console, Text("picture\nof two lines")):
+                wipe = signal.getsignal(signal.SIGINT).before_end
+                if fault:
+                    raise fault
+            file.write("the user's own\n")
+            file.flush()
+            before = (tmp_path / "terminal").read_bytes()
+            wipe()
+    assert b"picture" in before and (tmp_path / "terminal").read_bytes() == before
 
 
 class OnTerminal:

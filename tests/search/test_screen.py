@@ -11,10 +11,11 @@ from rich.console import Console
 from search.finals import Outcome
 from search.ledger import Ledger
 from search.screen import Screen, leaderboard_table, lost_line, next_command
+from search.trialtable import TrialTable
 from search.verdict import nothing_line, verdict_line
 from search.view import PROOF
 from tests.fake_search import METRIC, completed, failed, new_trial, order_of, stopped
-from tests.fake_terminal import Terminal, console_on
+from tests.fake_terminal import Growing, Terminal, console_on
 from tests.test_leaderboard import standing
 
 
@@ -80,6 +81,18 @@ def test_a_file_gets_lines_even_where_colours_are_forced(ledger):
 @pytest.mark.parametrize("console", [console_on(Terminal(80)), Console(file=io.StringIO(), width=132)])
 def test_quiet_says_nothing(ledger, console):
     assert (played(ledger, console, quiet=True).getvalue(), getattr(console.file, "raw", "")) == ("", "")
+
+
+def test_what_is_said_while_the_view_is_drawn_anew_leaves_no_half_of_it(ledger, monkeypatch):
+    view, terminal = Growing(), Terminal(80)
+    view.table = TrialTable(ledger, METRIC)
+    monkeypatch.setattr("search.screen.View", lambda *given: view)
+    monkeypatch.setattr("search.live.EVERY", 0.02)
+    screen = Screen(console_on(terminal), ledger, order_of(), False)
+    with screen.live(2, lambda: None):
+        view.rows = 5
+        screen.say("event")
+    assert terminal.screen.splitlines() == ["event", *(f"row {at} of 5" for at in range(5))]
 
 
 def test_reports_draw_nothing_by_themselves(ledger):

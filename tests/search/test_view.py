@@ -8,7 +8,7 @@ import pytest
 from search import view as view_module
 from search.ledger import COMPLETED, FAILED, LATE, REUSED, STOPPED
 from search.live import Frame
-from search.view import ENDED, KEEPING, LEAVING, PROOF, START, TRIALS, View, rungs
+from search.view import ENDED, KEEPING, LEAVING, PROOF, START, TRIALS, View
 from tests.fake_search import FOUR, completed, curve, failed, new_trial, order_of, stopped
 from tests.fake_terminal import Terminal, console_on
 
@@ -79,7 +79,6 @@ def test_trials_are_counted_by_state_of_the_asked_number(busy):
 
 
 def test_rungs_say_who_came_so_far_and_the_best_figure_there(busy):
-    assert rungs(busy.order) == [3] and rungs(order_of(grace=1, reduction=2)) == [1, 2, 4]
     assert row(busy, "rungs") == "step 3: 6 trials, best 0.6000"
     assert not [line for line in drawn(view_of(busy.ledger, asha=False)) if line.startswith("rungs")]
 

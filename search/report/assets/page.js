@@ -4,6 +4,13 @@
 const FIGURES = JSON.parse(document.getElementById("figures").textContent);
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 
+// Each text of a trace is said once, with the points that have it.
+for (const { data } of Object.values(FIGURES)) {
+  for (const trace of data) {
+    if (trace.text?.words) trace.text = trace.text.of.map((at) => trace.text.words[at]);
+  }
+}
+
 // A figure names colours as `var(--ink)`; plotly wants them said.
 function coloured(value, style) {
   if (typeof value === "string") {

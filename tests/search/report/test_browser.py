@@ -1,10 +1,15 @@
 """The page as a reader sees it, in Chromium: nothing is fetched, all is there, legible, and does what it says."""
 
+import re
 import time
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from search.report.page import write_report
+from tests.fake_search import fake_portrait, small_search
 
 LOOK = (Path(__file__).parent / "look.js").read_text(encoding="utf-8")
 LEAST_CONTRAST = 4.5  # to 1 (WCAG 2.2, 1.4.3)
@@ -207,6 +212,52 @@ class TestLoop:
         assert sagittal["front"][0] < sagittal["foot"][0] and sagittal["foot"][1] > sagittal["front"][1]
 
 
+PEN = """() => {
+  const drawn = [], words = {}, pen = CanvasRenderingContext2D.prototype, lineTo = pen.lineTo, fillText = pen.fillText;
+  const loop = document.getElementById("loop"), box = loop.getBoundingClientRect();
+  const probe = document.createElement("canvas").getContext("2d");
+  probe.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent").trim();
+  pen.lineTo = function (x, y) {
+    if (this.strokeStyle === probe.strokeStyle) drawn.push([x, y]);
+    lineTo.call(this, x, y);
+  };
+  pen.fillText = function (text, x, y) { words[text] = [x, y]; fillText.call(this, text, x, y); };
+  document.querySelector("[data-view=VIEW]").click();
+  Object.assign(pen, { lineTo, fillText });
+  return { drawn, words, size: [box.width, box.height] };
+}"""
+
+
+@pytest.mark.parametrize("view", ["oblique", "frontal", "horizontal", "sagittal"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_loop_is_large_and_smooth_and_no_word_lies_on_it(open_page, small_page, width, view):
+    seen = open_page(small_page, width).evaluate(PEN.replace("VIEW", view))
+    points = np.array(seen["drawn"])
+    span = np.ptp(points, axis=0) / seen["size"]
+    assert span.max() == pytest.approx(0.75, abs=0.07) and points.min() > 0 and (points.max(0) < seen["size"]).all()
+    assert np.hypot(*np.diff(points, axis=0).T).max() < 8  # px: no corner is seen
+    for word in set(seen["words"]) & {"left", "foot", "front"}:
+        away = np.abs(points - seen["words"][word])
+        assert ((away[:, 0] > 20) | (away[:, 1] > 9)).all(), word
+
+
+def test_a_record_of_many_minutes_is_drawn_in_time(open_page, tmp_path):
+    portrait = fake_portrait(450)
+    page = open_page(write_report(small_search(tmp_path / "results", portrait=portrait)))
+    assert page.said == []
+    assert page.locator("#loop-beat").get_attribute("max") == "200"
+    assert page.locator("#loop-beat-said").inner_text().startswith("1 of 200")
+    assert "The loop has the first 200 of 450 beats." in page.locator("#loop-said").inner_text()
+    took = page.evaluate(
+        """() => {
+          const start = performance.now();
+          for (const view of ["frontal", "oblique"]) document.querySelector(`[data-view=${view}]`).click();
+          return performance.now() - start;
+        }"""
+    )
+    assert took < 1000
+
+
 def test_a_heading_sorts_its_column_both_ways(large):
     page = large
     page.locator("#trials details summary").click()
@@ -222,6 +273,15 @@ def test_a_heading_sorts_its_column_both_ways(large):
     assert [float(cell) for cell in orders[0]] == rising and [float(cell) for cell in orders[1]] == rising[::-1]
     assert page.evaluate(cells)[-1] == "–"  # no figure stays last
     assert page.locator("table.sortable th[aria-sort]").count() == 1
+
+
+def test_a_point_says_which_trial_it_is_and_where(large):
+    box = large.locator("#chart-curves .trace").last.locator(".points path").last
+    box.scroll_into_view_if_needed()
+    box.hover(force=True)
+    until(large, "document.querySelector('#chart-curves .hovertext') !== null")
+    said = large.locator("#chart-curves .hovertext").first.text_content()
+    assert re.fullmatch(r"trial \d+ m\ds\dk\d, step 1,350: 0\.\d{4}", said)
 
 
 def test_charts_follow_the_theme(open_page, large_page):

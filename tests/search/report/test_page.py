@@ -93,6 +93,12 @@ class TestWhole:
         assert "5 trials (3 completed, 1 stopped and 1 failed)" in text
         assert "Steps of the trials 21 of 30 in full" in text  # three times 6, one 3, one 0
         assert "Saved by early stopping 3 steps, 10 % of all" in text
+        assert re.search(r"Side by side \d\.\d trainings on average, pauses included", text)
+
+    def test_what_was_checked_and_turned_says_what_it_is(self, tmp_path):
+        text = words_of(write_report(small_search(tmp_path / "results")))
+        assert "Checked 3 left out (most: flat line), 1 repaired" in text
+        assert re.search(r"train\.lr 0\.001 \(base run: [\d.]+\)", text) and "before:" not in text
 
     def test_it_is_one_file_that_asks_for_nothing(self, large_page):
         text = large_page.read_text(encoding="utf-8")

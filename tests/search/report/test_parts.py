@@ -1,20 +1,23 @@
 """Parts of the page with known answers."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
 from ecggen.leads import LEADS
-from search.ledger import Ledger
+from search.ledger import COMPLETED, STOPPED, Ledger, Trial
 from search.order import write_order
-from search.report.curves import curves_chart, rungs
+from search.report.curves import curves_chart
 from search.report.facts import gather
-from search.report.heart import heart_of, loop_data, turned_source
+from search.report.heart import MOST_BEATS, heart_of, loop_data, turned_source
 from search.report.influence import full_trials, influence_charts, study_of
 from search.report.tables import board_rows
+from search.report.theme import packed
 from search.report.wording import duration, interval, listed, number, short_names
 from tests.fake_search import (
+    METRIC,
     completed,
     fake_portrait,
     finish,
@@ -25,6 +28,8 @@ from tests.fake_search import (
     standing,
     stopped,
 )
+
+MOST_BYTES = 1_000_000  # of a thousand learning curves; plotly's script takes five times that
 
 
 @pytest.fixture
@@ -96,14 +101,31 @@ class TestInfluence:
         bars = dict(zip(importance.figure["data"][0]["y"], importance.figure["data"][0]["x"], strict=True))
         assert bars["lr"] > 0.8 > bars["clip"]
 
+    @pytest.mark.parametrize(("inner", "drawn"), [("1 2", True), ("2", False)])
+    def test_a_setting_that_never_varied_has_no_weight_and_is_named(self, folder, inner, drawn):
+        entries = {"m": [1, 2], "train.lr": {"uniform": [0.01, 1.0]}, "model.ttt.inner_steps": {"choice": [1, 2, 4]}}
+        write_order(folder, order_of(entries, name="now"))
+        ledger = Ledger(folder)
+        for at in range(24):
+            steps = [int(word) for word in inner.split()]
+            trial, _ = new_trial(ledger, 0.1 + at / 50, m=1, **{"model.ttt.inner_steps": steps[at % len(steps)]})
+            trial.add_row(row(6, at / 50))
+            trial.status = "completed"
+            ledger.write(trial)
+        parallel, importance = influence_charts(gather(folder))
+        assert "m" in parallel.label
+        said = importance.label or importance.reason
+        assert "m: only 1 reached the full budget." in said
+        assert (importance.figure is not None) == drawn
+        if drawn:
+            assert sorted(importance.figure["data"][0]["y"]) == ["inner_steps", "lr"]
+            assert sum(importance.figure["data"][0]["x"]) == pytest.approx(1.0)
+        else:
+            assert "fewer than two settings differ in these trials" in said
+            assert "inner_steps: only 2 reached the full budget." in said
+
 
 class TestCurves:
-    def test_rungs_are_ashas(self, folder):
-        write_order(folder, order_of(name="now", grace=1, reduction=2))
-        assert rungs(gather(folder)) == [1, 2, 4]  # of 6 steps
-        write_order(folder, order_of(name="now", asha=False))
-        assert rungs(gather(folder)) == []
-
     def test_the_best_lies_on_top_and_states_are_apart(self, folder):
         ledger = Ledger(folder)
         completed(ledger, 0.001, 0.5, 0.8)
@@ -112,9 +134,26 @@ class TestCurves:
         chart = curves_chart(gather(folder))
         stop, whole, best = chart.figure["data"]
         assert stop["x"] == [3, None] and whole["y"] == [0.5, 0.8, None] and best["y"] == [0.5, 0.9, None]
-        assert best["text"][1] == "trial 2 m1s1k1, step 6: 0.9000"
+        assert best["text"] == ["trial 2 m1s1k1", "trial 2 m1s1k1", ""]
+        assert best["hovertemplate"].startswith("%{text}, step %{x:,}: %{y:.4f}")
         assert best["line"]["width"] > whole["line"]["width"]
         assert [shape["x0"] for shape in chart.figure["layout"]["shapes"]] == [3]
+        assert "points are drawn" not in chart.label
+
+    def test_a_thousand_long_curves_stay_small_and_the_best_stay_whole(self, folder):
+        facts = gather(folder)
+        for count in range(1, 1001):
+            rows = [row(3 * at, count / 1000 + at / 1e5) for at in range(1, 61)]
+            trial = Trial(count, f"trials/{count:04d}", "m1s1k1", "", 0, 180, status=STOPPED, step=180, curve=rows)
+            facts.ledger.trials.append(trial)
+        for trial in facts.ledger.trials[-20:]:
+            trial.status, trial.metrics = COMPLETED, {METRIC: trial.number / 1000}
+        chart = curves_chart(facts)
+        stop, whole, best = chart.figure["data"]
+        assert (len(stop["x"]), len(whole["x"]), len(best["x"])) == (980 * 41, 19 * 61, 61)
+        assert stop["x"][0] == 3 and stop["x"][39:41] == [180, None]  # a thinned curve begins and ends where it did
+        assert "Of trials that are not among the best 20, at most 40 points are drawn." in chart.label
+        assert len(json.dumps(packed(chart.figure))) < MOST_BYTES
 
 
 class TestHeart:
@@ -131,6 +170,14 @@ class TestHeart:
         assert np.array_equal(turned_source(portrait), portrait.v)
         assert loop_data(portrait, portrait.v)["true"] is None
 
+    def test_of_a_long_record_the_loop_has_the_first_beats(self):
+        portrait = fake_portrait(450, chunk=np.arange(450) // 3 + 3)
+        data = loop_data(portrait, turned_source(portrait))
+        assert (
+            len(data["true"]) == len(data["chunk"]) == len(data["seconds"]) == len(data["begin"]) == MOST_BEATS == 200
+        )
+        assert data["chunk"][:4] == [0, 0, 0, 1] and len(data["loops"]) == 67
+
     def test_words_say_where_the_largest_vector_points(self, tmp_path):
         facts = gather(small_search(tmp_path / "results", portrait=fake_portrait()))
         heart = heart_of(facts)
@@ -143,6 +190,12 @@ class TestHeart:
         one = fake_portrait(chunk=np.zeros(8, int), v=fake_portrait().v[:1], w=np.ones((1, 24), np.float32))
         heart = heart_of(gather(small_search(tmp_path / "results", portrait=one)))
         assert heart.path.figure is None and "one state makes no path" in heart.path.reason
+
+
+def test_a_text_of_many_points_is_said_once():
+    data = [{"y": [1, 2, 3], "text": ["one", "one", ""]}, {"y": [1], "text": "all"}, {"y": [2]}]
+    first, *rest = packed({"data": data, "layout": {}})["data"]
+    assert first["text"] == {"words": ["one", ""], "of": [0, 0, 1]} and rest == data[1:]
 
 
 def test_the_leaderboard_draws_its_intervals_on_one_scale(folder):
