@@ -18,7 +18,7 @@ from ecggen.data.tokenizer import ECGTokenizer
 from ecggen.models.blocks import LeadProjection, ResidualHead, TokenEncoder
 from ecggen.models.estimators import build_estimator
 from ecggen.models.heads import HEAD_KINDS
-from ecggen.models.ttt import build_fast_state
+from ecggen.models.states import build_fast_state
 from ecggen.models.vcg import VCGGenerator
 
 

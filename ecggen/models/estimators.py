@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ecggen.config import TTTConfig
-from ecggen.models.ttt import Estimator, MLPState, TTTUpdater, VectorState
+from ecggen.models.states import MLPState, VectorState
+from ecggen.models.ttt import Estimator, TTTUpdater
 
 
 class AmortisedEstimator(Estimator):

@@ -7,7 +7,8 @@ from ecggen.checkpoint import load_model, save_model
 from ecggen.config import FastStateConfig, TTTConfig
 from ecggen.errors import UserError
 from ecggen.models.estimators import ESTIMATORS, build_estimator
-from ecggen.models.ttt import TTTUpdater, build_fast_state
+from ecggen.models.states import build_fast_state
+from ecggen.models.ttt import TTTUpdater
 from ecggen.train import train
 from tests.models.conftest import hearts
 from tests.models.test_ttt import BEATS, WIDTH, tokens

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ecggen.config import FastStateConfig, TTTConfig
-from ecggen.models.ttt import FAST_STATES, TTTUpdater, build_fast_state, proximal_step
+from ecggen.models.states import FAST_STATES, build_fast_state
+from ecggen.models.ttt import TTTUpdater, proximal_step
 from tests.conftest import REPO
 from tests.models.conftest import hearts, small_model, windows
 
