@@ -16,6 +16,7 @@ update rule, by what it has to explain; the few inner steps solve that problem a
 Letters: B records, L leads, N beats, C chunks, S beats a chunk, D state size, d encoder width.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -42,7 +43,7 @@ def proximal_step(w: Tensor, descent: Tensor, step: Tensor, previous: Tensor, sm
     return (w - descent + pull * previous) / (1 + pull)
 
 
-class Estimator(nn.Module):
+class Estimator(nn.Module, ABC):
     """Finds W from encoded tokens, chunk of beats by chunk of beats.
 
     Role: estimation, what all ways of it share: chunks in order, padding that changes nothing, shapes. How a chunk is
@@ -62,13 +63,13 @@ class Estimator(nn.Module):
         """What each chunk says: H [B, L, N, d], present [B, L, N] -> one entry a chunk, read by `read`."""
         return list(self.state.chunks(h, present, self.cfg.chunk_size))
 
+    @abstractmethod
     def read(self, previous: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:
         """W [B, D] of the chunks before, and one chunk's evidence -> the new W and the proxy [B] of the old one.
 
         Args:
             through: whether gradients flow through what happens here.
         """
-        raise NotImplementedError
 
     def forward(self, h: Tensor, lead_mask: Tensor, beat_mask: Tensor) -> dict[str, Any]:
         """H [B, L*N, d] -> W [B, D], W_seq [B, C, D], proxy [B, C].
