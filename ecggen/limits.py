@@ -94,6 +94,7 @@ RANGES: dict[str, Range] = {
     "train.clip": Range(0, open_low=True),
     "train.all_leads": SHARE,
     "train.reduced_sets": SHARE,
+    "train.hidden_weight": Range(0, 1000),
     "train.min_leads": Range(1, 12),
     "train.max_leads": Range(1, 12),
     "train.max_beats": Range(0, 10_000),

@@ -26,7 +26,7 @@ def rendered_beats(out: dict[str, Any], chunk_size: int) -> Tensor:
     return per_beat.transpose(1, 2)
 
 
-def reconstruction(rendered: Tensor, beats: Tensor, present: Tensor) -> Tensor:
+def reconstruction(rendered: Tensor, beats: Tensor, present: Tensor, weight: Tensor | None = None) -> Tensor:
     """Unexplained share of the variance, averaged over leads: mean over l of SSE_l / SST_l.
 
     Dividing by each lead's own variance in the batch lets a small lead count as much as a tall one, as r does.
@@ -34,6 +34,8 @@ def reconstruction(rendered: Tensor, beats: Tensor, present: Tensor) -> Tensor:
     Args:
         rendered, beats: [B, L, N, T'] mV.
         present: [B, L, N] bool, True = the recording has this lead and beat.
+        weight: [B, L] how much a lead of a record counts in SSE_l, beside the others of that record; their mean is
+            taken to 1. None = all alike.
 
     Returns:
         a number, 0 = perfect, 1 = no better than each lead's mean.
@@ -46,7 +48,13 @@ def reconstruction(rendered: Tensor, beats: Tensor, present: Tensor) -> Tensor:
     samples = present.sum((0, 2)).clamp(min=1) * beats.shape[-1]
     mean = target.sum((0, 2, 3)) / samples
     variance = torch.where(kept, target - mean[:, None, None], zero).square().sum((0, 2, 3)) / samples
-    error = torch.where(kept, rendered - target, zero).square().sum((0, 2, 3)) / samples
+    squared = torch.where(kept, rendered - target, zero).square().sum((2, 3))
+    if weight is not None:
+        assert weight.shape == present.shape[:2], (
+            f"weight: expected {tuple(present.shape[:2])}, got {tuple(weight.shape)}"
+        )
+        squared = squared * weight / weight.mean(1, keepdim=True)
+    error = squared.sum(0) / samples
     seen = present.any(2).any(0)
     share = error / variance.clamp(min=VARIANCE_FLOOR)
     return torch.where(seen, share, zero).sum() / seen.sum().clamp(min=1)
@@ -60,7 +68,12 @@ def state_path(w_seq: Tensor, w_start: Tensor, chunk_mask: Tensor) -> Tensor:
 
 
 def loss_terms(
-    out: dict[str, Any], lead_present: Tensor, projection: LeadProjection, w_start: Tensor, chunk_size: int
+    out: dict[str, Any],
+    lead_present: Tensor,
+    projection: LeadProjection,
+    w_start: Tensor,
+    chunk_size: int,
+    hidden_weight: float = 1.0,
 ) -> dict[str, Tensor]:
     """All terms of the outer loss, unweighted.
 
@@ -70,13 +83,15 @@ def loss_terms(
         projection: for the price of leaving nominal geometry.
         w_start: W0 [D].
         chunk_size: beats a chunk.
+        hidden_weight: weight of a hidden lead's error beside 1 for a shown one.
     """
     meta = out["meta"]
+    weight = torch.where(meta["lead_mask"], 1.0, hidden_weight)
     present = lead_present[:, :, None] & meta["beat_mask"][:, None, :]
     real = out["chunk_mask"]
     v = out["V_seq"][real]
     return {
-        "reconstruction": reconstruction(rendered_beats(out, chunk_size), meta["beats"], present),
+        "reconstruction": reconstruction(rendered_beats(out, chunk_size), meta["beats"], present, weight),
         "smoothness": smoothness(v),
         "energy": energy(v),
         "loop_closure": loop_closure(v),

@@ -173,7 +173,12 @@ class Trainer:
         out = self.model.forward_gen(batch["ecg"].to(self.device), shown, boundaries)
         state = self.model.ttt.state
         terms = loss_terms(
-            out, lead_present.to(self.device), self.model.projection, state.prior, self.run.model.ttt.chunk_size
+            out,
+            lead_present.to(self.device),
+            self.model.projection,
+            state.prior,
+            self.run.model.ttt.chunk_size,
+            cfg.hidden_weight,
         )
         loss = total_loss(terms, cfg.loss)
         value = float(loss.detach())
