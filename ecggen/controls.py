@@ -15,7 +15,7 @@ from ecggen.data.pipeline import ECGDataset
 from ecggen.data.tokenizer import ECGTokenizer
 from ecggen.eval import BATCH, evenly_spaced
 from ecggen.models.ecggen import ECGGenModel
-from ecggen.probe import multi_hot
+from ecggen.probe import STILL, multi_hot
 
 COMPONENTS = 128
 RANDOM_FEATURES = 2048
@@ -84,14 +84,24 @@ class RandomFeatures:
         return out
 
 
-def draw_features(x: np.ndarray, count: int = RANDOM_FEATURES, seed: int = SEED) -> RandomFeatures:
-    """Random features around training features [R, D] of one unit; drawn, but for their mean and scale.
+def draw_features(
+    x: np.ndarray, count: int = RANDOM_FEATURES, seed: int = SEED, one_unit: bool = True
+) -> RandomFeatures:
+    """Random features around training features [R, D]; drawn, but for their mean and scale.
 
-    One scale for all keeps the proportions of a beat: with a scale of its own, every sample between two waves would
-    count as much as one of the QRS, and the control would be a weaker one.
+    Args:
+        x: what they are to be drawn for.
+        count: M.
+        seed: of the projections.
+        one_unit: one scale for all keeps the proportions of a beat in mV: with a scale of its own, every sample between
+            two waves would count as much as one of the QRS, and the control would be a weaker one. The numbers of a
+            state have no common unit, so each gets its own scale (False).
     """
     rng = np.random.default_rng(seed)
     mean = x.mean(0, dtype=np.float64)
-    weight = rng.standard_normal((x.shape[1], count)) / np.sqrt(x.shape[1]) / max(float(x.std()), 1e-12)
+    spread = x.std(0, dtype=np.float64, keepdims=True).T
+    scale = np.full_like(spread, x.std()) if one_unit else spread
+    moves = spread > STILL * spread.max(initial=0)  # one that stood still in training says nothing
+    weight = moves * rng.standard_normal((x.shape[1], count)) / np.sqrt(x.shape[1]) / np.maximum(scale, 1e-12)
     offset = OFFSET * rng.standard_normal(count) - mean @ weight
     return RandomFeatures(weight.astype(np.float32), offset.astype(np.float32))

@@ -24,11 +24,15 @@ from ecggen.probe import States, encode_states, fit_head, has_two_kinds, scores_
 
 LAST, POOLED = "W, last chunk", "W, mean over chunks"
 RANDOM_LAST, RANDOM_POOLED = "random weights, last chunk", "random weights, mean over chunks"
+# The same wide random layer before the same logistic regression, as the strongest control has it before the mean beat.
+WIDE = "W, mean over chunks, random ReLU features"
+RANDOM_WIDE = "random weights, mean over chunks, random ReLU features"
 BEAT, COMPONENTS, FEATURES = "mean beat", "mean beat, principal components", "mean beat, random ReLU features"
 # Which controls each reading of W is compared with: the untrained model is read as the trained one is.
 CONTROLS = {
     LAST: (RANDOM_LAST, BEAT, COMPONENTS, FEATURES),
     POOLED: (RANDOM_POOLED, BEAT, COMPONENTS, FEATURES),
+    WIDE: (RANDOM_WIDE, FEATURES),
 }
 SPLITS = ("train", "val", "judged")
 DRAW_SEED = 1  # another one than that of the records' samples, which would tie draws to records
@@ -106,6 +110,9 @@ def _all_features(
     random = {part: encode_states(plain, data, limits[part]) for part, data in datasets.items()}
     yield RANDOM_LAST, {part: random[part].w for part in SPLITS}
     yield RANDOM_POOLED, {part: random[part].w_mean for part in SPLITS}
+    for name, states in ((WIDE, known), (RANDOM_WIDE, random)):
+        widen = draw_features(states["train"].w_mean, one_unit=False)
+        yield name, {part: widen(states[part].w_mean) for part in SPLITS}
     beats = {part: mean_beats(model.tokenizer, data, limits[part]) for part, data in datasets.items()}
     if not len(beats["val"]):
         beats["val"] = np.zeros((0, beats["train"].shape[1]), np.float32)

@@ -28,6 +28,16 @@ def test_random_features_do_not_depend_on_the_unit():
     np.testing.assert_allclose(draw_features(1000 * x, 64)(1000 * x), draw_features(x, 64)(x), rtol=1e-3, atol=1e-4)
 
 
+def test_random_features_of_a_state_do_not_depend_on_any_numbers_unit_and_leave_still_ones_out():
+    x = features()
+    x[:, 5] = 2.0
+    units = np.logspace(-1, 2, 12, dtype=np.float32)
+    plain, scaled = (draw_features(y, 64, one_unit=False)(y) for y in (x, x * units))
+    np.testing.assert_allclose(scaled, plain, rtol=1e-2, atol=1e-3)
+    assert np.isfinite(plain).all() and np.abs(plain).max() < 20
+    assert np.abs(draw_features(x * units, 64)(x * units) - draw_features(x, 64)(x)).max() > 0.1
+
+
 def test_principal_components_keep_what_varies_most():
     x = features()
     x[:, 4] = x[:, 4] * 20 + 7

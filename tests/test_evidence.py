@@ -96,12 +96,15 @@ def test_the_table_over_runs_makes_missing_cards_and_sums_up_seeds(judged):
     words = [sys.executable, str(REPO / "benchmarks" / "evidence.py"), *map(str, folders)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=REPO)
     assert done.returncode == 0, done.stderr
-    header, _, first, second, both = (
-        [cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.strip().splitlines()
-    )
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if line[:1] == "|"]
+    figures = {row[0]: row[1:] for row in rows}
     assert (folders[1] / "metrics_full.json").is_file()
-    at = header.index("I,II,V2 r")
-    assert first[at] == with_interval(full["reconstruction"]["I,II,V2"]["rivals"]["model"]["r"])
-    assert [row[1] for row in (first, second, both)] == ["0", "1", "2 seeds"]
-    mean = (float(first[at].split()[0]) + float(second[at].split()[0])) / 2
-    assert float(both[at].split(" +- ")[0]) == pytest.approx(mean, abs=0.0011)
+    assert figures["figure"] == ["1, seed 0", "1, seed 1", "1, 2 seeds"]
+    first, second, both = figures["I,II,V2 r"]
+    assert first == with_interval(full["reconstruction"]["I,II,V2"]["rivals"]["model"]["r"])
+    mean = (float(first.split()[0]) + float(second.split()[0])) / 2
+    assert float(both.split(" +- ")[0]) == pytest.approx(mean, abs=0.0011)
+    assert not any("-" in row[1:] for row in rows if row[0] != "---"), "every claim has its figure"
+    for folder in folders:
+        assert f"`{folder.name}`" in done.stdout and full["made"]["commit"] in done.stdout
+    assert "--set train.steps=" in done.stdout and "train.seed" not in done.stdout
