@@ -94,6 +94,8 @@ RANGES: dict[str, Range] = {
     "train.clip": Range(0, open_low=True),
     "train.all_leads": SHARE,
     "train.reduced_sets": SHARE,
+    "train.rotation": Range(0, 180),
+    "train.scaling": Range(0, 2),
     "train.hidden_weight": Range(0, 1000),
     "train.min_leads": Range(1, 12),
     "train.max_leads": Range(1, 12),

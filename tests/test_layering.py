@@ -67,7 +67,15 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.evidence": ("ecggen",),
     "ecggen.leaderboard": BASE,
     "ecggen.curriculum": BASE,
-    "ecggen.train": (*CORE, "ecggen.curriculum", "ecggen.checkpoint", "ecggen.eval", "ecggen.progress"),
+    "ecggen.augment": ("ecggen.config", "ecggen.leads", "ecggen.models"),
+    "ecggen.train": (
+        *CORE,
+        "ecggen.augment",
+        "ecggen.curriculum",
+        "ecggen.checkpoint",
+        "ecggen.eval",
+        "ecggen.progress",
+    ),
     "ecggen.runs": ("ecggen",),
     "search": (
         *(*RESULTS, "ecggen.metrics", "ecggen.leaderboard"),
