@@ -253,8 +253,8 @@ def run_hash(run: RunConfig) -> str:
     Left out is what does not: the cache and its workers, the evaluation, settings of sources that are not read, and
     sizes of the state's other mode.
     `threads`, `device` and `inner_gradient` are left out too: they change the last bits of a result, not what was
-    asked; they are kept in the folder's config.yaml, and an interrupted run resumes with them. The data folder counts by
-    its real path, so that its spelling does not matter.
+    asked; they are kept in the folder's config.yaml, and an interrupted run resumes with them. The data folder counts
+    by its real path, so that its spelling does not matter.
     """
     blocks = {name: block for name, block in to_dict(run).items() if name != "eval"}
     data, train = blocks["data"], blocks["train"]
