@@ -13,6 +13,7 @@ TOKENS = ("linear", "conv")
 ATTENTIONS = ("full", "causal")
 MODES = ("vector", "mlp")
 GEOMETRIES = ("free", "fixed")
+INNER_GRADIENTS = ("analytic", "autograd")
 ESTIMATORS = ("gradient", "ridge", "amortised", "prior")
 VIEWS = ("shared", "own")
 HEADS = ("none", "linear", "mlp")
@@ -103,6 +104,7 @@ class TTTConfig:
     inner_steps: int = 2  # gradient steps a chunk
     state_smoothness: float = 0.1  # lambda of ||W_c - W_{c-1}||^2
     step_size: float = 0.5  # initial step size, learned from there
+    inner_gradient: str = "analytic"  # one of INNER_GRADIENTS: derived by hand, or by autograd; equal to rounding
 
 
 @dataclass(frozen=True)

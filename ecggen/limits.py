@@ -43,6 +43,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "model.projection.geometry": config.GEOMETRIES,
     "model.projection.view": config.VIEWS,
     "model.ttt.estimator": config.ESTIMATORS,
+    "model.ttt.inner_gradient": config.INNER_GRADIENTS,
     "train.device": config.DEVICES,
     "train.head": config.HEADS,
     "eval.split": ("auto", "all", *config.SPLITS),

@@ -252,9 +252,9 @@ def run_hash(run: RunConfig) -> str:
 
     Left out is what does not: the cache and its workers, the evaluation, settings of sources that are not read, and
     sizes of the state's other mode.
-    `threads` and `device` are left out too: they change the last bits of a result, not what was asked; they are kept in
-    the folder's config.yaml, and an interrupted run resumes with them. The data folder counts by its real path, so that
-    its spelling does not matter.
+    `threads`, `device` and `inner_gradient` are left out too: they change the last bits of a result, not what was
+    asked; they are kept in the folder's config.yaml, and an interrupted run resumes with them. The data folder counts
+    by its real path, so that its spelling does not matter.
     """
     blocks = {name: block for name, block in to_dict(run).items() if name != "eval"}
     data, train = blocks["data"], blocks["train"]
@@ -262,6 +262,7 @@ def run_hash(run: RunConfig) -> str:
         del data[name]
     for name in ("threads", "device"):
         del train[name]
+    del blocks["model"]["ttt"]["inner_gradient"]
     for name in ("key_width", "hidden", "value_width") if run.model.fast_state.mode == "vector" else ("size",):
         del blocks["model"]["fast_state"][name]
     if run.data.source != "ptbxl":

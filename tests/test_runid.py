@@ -193,7 +193,10 @@ def test_what_changes_the_result_changes_the_hash(setting):
 
 @pytest.mark.parametrize(
     "setting",
-    ["data.cache=here", "data.workers=2", "train.threads=1", "train.device=cpu", "eval.bootstrap=5", "data.task=form"],
+    [
+        *("data.cache=here", "data.workers=2", "train.threads=1", "train.device=cpu", "eval.bootstrap=5"),
+        *("data.task=form", "model.ttt.inner_gradient=autograd"),
+    ],
 )
 def test_what_does_not_change_the_result_does_not_change_the_hash(setting):
     assert run_hash(changed(setting)) == run_hash(RunConfig())

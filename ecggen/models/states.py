@@ -61,7 +61,8 @@ class FastState(nn.Module):
 
     Role: representation. Gives the prior W0 (the population heart) and the proxy by which tokens constrain W.
     Input: H [B, L, N, d] encoded tokens and present [B, L, N] for `chunks`; W [B, D] for `proxy`.
-    Output: `initial` W [B, D]; `chunks`, the evidence of each chunk of beats; `proxy` [B], how badly W explains one.
+    Output: `initial` W [B, D]; `chunks`, the evidence of each chunk of beats; `proxy` [B], how badly W explains one;
+        `proxy_gradient` [B, D], its derivative by W written out, through which autograd can go on.
     """
 
     size: int
@@ -136,6 +137,17 @@ class VectorState(FastState):
         seen = w @ self.decode.flatten(0, 1).mT
         return 0.5 * (chunk.share * seen.square()).sum(1) - (chunk.pull * w).sum(1) + chunk.rest
 
+    def proxy_gradient(self, w: Tensor, chunk: Quadratic) -> tuple[Tensor, Tensor]:
+        """W [B, D] -> gradient G W - b [B, D], G = sum_l share_l M_l^T M_l, and the proxy [B] without its graph.
+
+        Two thin products a step: G itself would be D x D numbers a record, more to move than they spare to compute.
+        """
+        maps = self.decode.flatten(0, 1)
+        gradient = (chunk.share * (w @ maps.mT)) @ maps - chunk.pull
+        with torch.no_grad():  # W^T G W / 2 - b^T W + c
+            value = 0.5 * (w * (gradient - chunk.pull)).sum(1) + chunk.rest
+        return gradient, value
+
 
 class MLPState(FastState):
     """W is the weights of a small MLP, flattened: f_W(key(token)) should give value(token).
@@ -203,6 +215,26 @@ class MLPState(FastState):
         """W [B, D] -> [B]."""
         error = self.function(w, chunk.keys) - chunk.values
         return mean_over_present(0.5 * error.square().sum(-1), chunk.present)
+
+    def proxy_gradient(self, w: Tensor, chunk: Tokens) -> tuple[Tensor, Tensor]:
+        """W [B, D] -> gradient [B, D] by the chain rule, f_W read backwards, and the proxy [B] without its graph."""
+        p = self.unflatten(w)
+        into, out = chunk.keys.shape[-1] ** -0.5, p["bias_in"].shape[-1] ** -0.5
+        before = torch.baddbmm(p["bias_in"][:, None], chunk.keys, p["weight_in"].mT, alpha=into)
+        hidden = nn.functional.gelu(before)
+        error = torch.baddbmm(p["bias_out"][:, None], hidden, p["weight_out"].mT, alpha=out) - chunk.values
+        share = chunk.present.to(error.dtype) / chunk.present.sum(1, keepdim=True).clamp(min=1)
+        pulled = error * share[..., None]
+        back = torch.ops.aten.gelu_backward(out * pulled @ p["weight_out"], before)
+        gradient = {
+            "weight_in": into * back.mT @ chunk.keys,
+            "bias_in": back.sum(1),
+            "weight_out": out * pulled.mT @ hidden,
+            "bias_out": pulled.sum(1),
+        }
+        with torch.no_grad():
+            value = 0.5 * (pulled * error).sum((1, 2))
+        return torch.cat([gradient[name].flatten(1) for name in self.shapes], 1), value
 
 
 FAST_STATES: dict[str, type[VectorState] | type[MLPState]] = {"vector": VectorState, "mlp": MLPState}

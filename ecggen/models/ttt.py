@@ -127,6 +127,9 @@ class TTTUpdater(Estimator):
         return w, first
 
     def _proxy_gradient(self, w: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:
+        """The proxy's gradient [B, D] and value [B]: autograd's by definition, or the same written out."""
+        if self.cfg.inner_gradient == "analytic":
+            return self.state.proxy_gradient(w, chunk)
         # Records do not share W, so the gradient of the sum is each record's own gradient.
         with torch.enable_grad():
             at = w if through and w.requires_grad else w.detach().requires_grad_()
