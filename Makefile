@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEARCHES := benchmarks/search.py benchmarks/asha.py
 EVIDENCE := benchmarks/evidence.py benchmarks/drift.py benchmarks/frank.py benchmarks/elsewhere.py
+ASKED := benchmarks/ablation.py  # needs runs to be named
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -33,7 +34,7 @@ lint: $(VENV)/.installed-dev  ## layout, style and types
 	$(BIN)/mypy --no-error-summary
 
 bench: $(VENV)/.installed-bench  ## the tables of benchmarks/, but for the two kinds below
-	@for script in $(filter-out $(SEARCHES) $(EVIDENCE),$(wildcard benchmarks/*.py)); do \
+	@for script in $(filter-out $(SEARCHES) $(EVIDENCE) $(ASKED),$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
 
 bench-search: $(VENV)/.installed-search  ## what a search costs, what ASHA saves; half an hour on two free cores
