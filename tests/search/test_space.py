@@ -74,7 +74,7 @@ def grid_of(entries, base=BASE):
 
 def test_the_named_spaces():
     names = space_names(SPACES)
-    assert [name for name, _ in names] == ["basis_k", "chunk_size", "joint", "regularizers", "ttt_mode"]
+    assert [name for name, _ in names] == ["ablations", "basis_k", "chunk_size", "joint", "regularizers", "ttt_mode"]
     assert all(about and "\n" not in about for _, about in names)
 
 
@@ -87,7 +87,9 @@ def test_ttt_mode_is_mode_and_size_by_inner_steps():
     assert space.defaults.steps_for("ptbxl") == space.defaults.steps_for("mimic") == 1350
 
 
-@pytest.mark.parametrize(("name", "size"), [("chunk_size", 6), ("basis_k", 8), ("regularizers", None), ("joint", None)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("ablations", 16), ("chunk_size", 6), ("basis_k", 8), ("regularizers", None), ("joint", None)]
+)
 def test_sizes_of_the_named_grids(name, size):
     space = load_space(name, TABLE, BASE, SPACES)
     assert space.grid_size(BASE, TABLE) == size
@@ -475,7 +477,7 @@ def test_a_space_by_name_and_by_path(tmp_path, monkeypatch):
 
 def test_a_mistyped_name_lists_those_there_are(tmp_path):
     message = fault_of(load_space, "tt_mode", TABLE, BASE, SPACES)
-    assert "basis_k, chunk_size, joint, regularizers, ttt_mode" in message
+    assert "ablations, basis_k, chunk_size, joint, regularizers, ttt_mode" in message
     assert "Did you mean ttt_mode?" in message
     assert "has none" in fault_of(load_space, "ttt_mode", TABLE, BASE, tmp_path / "nowhere")
 
