@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ecggen.config import TTTConfig
-from ecggen.models.states import MLPState, VectorState
+from ecggen.models.states import MLPState, VectorState, in_chunks
 from ecggen.models.ttt import Estimator, TTTUpdater
 
 
@@ -30,18 +30,17 @@ class AmortisedEstimator(Estimator):
         self.guess = nn.Sequential(nn.Linear(width, 2 * state.size), nn.GELU(), nn.Linear(2 * state.size, state.size))
 
     def evidence(self, h: Tensor, present: Tensor) -> list[Any]:
-        """One (what the state makes of a chunk, mean token [B, d]) a chunk."""
-        size = self.cfg.chunk_size
-        pad = -h.shape[2] % size
-        kept = torch.where(present[..., None], h, torch.zeros((), device=h.device))
-        total = nn.functional.pad(kept, (0, 0, 0, pad)).unflatten(2, (-1, size)).sum((1, 3))
-        count = nn.functional.pad(present, (0, pad)).unflatten(2, (-1, size)).sum((1, 3)).clamp(min=1)
-        return list(zip(super().evidence(h, present), (total / count[..., None]).unbind(1), strict=True))
+        """One (what the state makes of a chunk, the guess [B, D] from its mean token) a chunk."""
+        tokens, real = in_chunks(h, present, self.cfg.chunk_size)
+        count = real.sum((1, 3)).clamp(min=1)
+        mean = (real[..., None] * tokens).sum((1, 3)) / count[..., None]
+        found = self.state.initial(len(h))[:, None] + self.guess(mean)
+        return list(zip(self.asked(h, present), found.unbind(1), strict=True))
 
     def read(self, previous: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:
         """W0 and what the network adds to it."""
-        asked, token = chunk
-        return self.state.initial(len(token)) + self.guess(token), self.state.proxy(previous, asked)
+        asked, found = chunk
+        return found, self.surprise(previous, asked)
 
 
 class RidgeEstimator(Estimator):
@@ -67,7 +66,7 @@ class RidgeEstimator(Estimator):
 
     def evidence(self, h: Tensor, present: Tensor) -> list[Any]:
         """One (Quadratic, factor of G + 2 lambda [B, D, D]) a chunk; the same leads are shown in all chunks."""
-        chunks = super().evidence(h, present)
+        chunks = self.state.chunks(h, present, self.cfg.chunk_size)
         grams = self.state.decode.mT @ self.state.decode  # [L, D, D]
         share = chunks[0].share[:, :: h.shape[-1]]
         matrix = torch.einsum("bl,lij->bij", share, grams) + self.ridge * torch.eye(grams.shape[-1], device=h.device)
@@ -78,7 +77,7 @@ class RidgeEstimator(Estimator):
         """The minimum itself."""
         asked, factor = chunk
         found = torch.cholesky_solve((asked.pull + self.ridge * previous)[..., None], factor)[..., 0]
-        return found, self.state.proxy(previous, asked)
+        return found, self.surprise(previous, asked)
 
 
 class PriorEstimator(Estimator):
@@ -89,9 +88,13 @@ class PriorEstimator(Estimator):
     Output: as `Estimator`.
     """
 
+    def evidence(self, h: Tensor, present: Tensor) -> list[Any]:
+        """What the state makes of each chunk, and nothing learns from."""
+        return self.asked(h, present)
+
     def read(self, previous: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:
         """Nothing moves."""
-        return previous, self.state.proxy(previous, chunk)
+        return previous, self.surprise(previous, chunk)
 
 
 ESTIMATORS: dict[str, type[Estimator]] = {

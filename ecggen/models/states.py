@@ -25,11 +25,13 @@ class Quadratic:
     """What a chunk asks of a point W, summed up: proxy(W) = sum_l share_l ||M_l W||^2 / 2 - b^T W + c.
 
     Role: observation side of the proxy in `vector` mode; never depends on W.
-    Input: share [B, L*d] share of each lead's tokens among the present ones (repeated over d; the same for all chunks
-        of a record, because the same leads are shown throughout), pull b [B, D], rest c [B].
+    Input: maps [L*d, D] the M_l one below the other; share [B, L*d] share of each lead's tokens among the present ones
+        (repeated over d; the same for all chunks of a record, because the same leads are shown throughout), pull b
+        [B, D], rest c [B].
     Output: read by `VectorState.proxy`.
     """
 
+    maps: Tensor
     share: Tensor
     pull: Tensor
     rest: Tensor
@@ -56,6 +58,14 @@ def mean_over_present(values: Tensor, present: Tensor) -> Tensor:
     return kept.sum(1) / present.sum(1).clamp(min=1)
 
 
+def in_chunks(h: Tensor, present: Tensor, chunk_size: int) -> tuple[Tensor, Tensor]:
+    """H [B, L, N, d], present [B, L, N] -> [B, L, C, S, d] and [B, L, C, S], beats added where the last chunk lacks."""
+    pad = -h.shape[2] % chunk_size
+    if pad:
+        h, present = nn.functional.pad(h, (0, 0, 0, pad)), nn.functional.pad(present, (0, pad))
+    return h.unflatten(2, (-1, chunk_size)), present.unflatten(2, (-1, chunk_size))
+
+
 class FastState(nn.Module):
     """What W is. The module holds slow weights only; W itself is a value, handed around and never changed in place.
 
@@ -71,6 +81,10 @@ class FastState(nn.Module):
     def initial(self, batch: int) -> Tensor:
         """W0 for every record: [B, D]."""
         return self.prior.expand(batch, self.size)
+
+    def bounded(self, gradient: Tensor) -> Tensor:
+        """The proxy's gradient [B, D], shortened where the state knows that it would lead too far."""
+        return gradient
 
 
 class VectorState(FastState):
@@ -98,18 +112,19 @@ class VectorState(FastState):
 
         Expanding the squares of the proxy: b = sum_l M_l^T (sum of h - c_l) / count, over present tokens.
         """
-        n, d = h.shape[2:]
-        target = torch.where(present[..., None], h - self.offset[:, None], torch.zeros((), device=h.device))
-        pad = -n % chunk_size
-        target = nn.functional.pad(target, (0, 0, 0, pad)).unflatten(2, (-1, chunk_size))
-        count = nn.functional.pad(present, (0, pad)).unflatten(2, (-1, chunk_size)).sum((1, 3)).clamp(min=1)
-        seen = target.sum(3) / count[:, None, :, None]  # [B, L, C, d]
-        pull = seen.permute(0, 2, 1, 3).flatten(2) @ self.decode.flatten(0, 1)
-        rest = 0.5 * target.square().sum((1, 3, 4)) / count
-        shown = present.any(2).to(h.dtype)
-        share = (shown / shown.sum(1, keepdim=True).clamp(min=1)).repeat_interleave(d, dim=1)
-        steepest = share[:, ::d] @ self._steepest()
-        return [Quadratic(share, pull[:, c], rest[:, c], steepest) for c in range(pull.shape[1])]
+        d, maps = h.shape[3], self.decode.flatten(0, 1)
+        h, present = in_chunks(h, present, chunk_size)
+        weight = present / present.sum((1, 3), keepdim=True).clamp(min=1).to(h.dtype)  # [B, L, C, S]
+        seen = (weight[..., None] * h).sum(3).transpose(1, 2).flatten(2)  # [B, C, L*d]
+        expected = weight.sum(3).mT @ (self.offset[:, None] @ self.decode)[:, 0]  # sum_l weight M_l^T c_l
+        pull = (seen @ maps - expected).unbind(1)
+        with torch.no_grad():  # no part of the gradient
+            rest = 0.5 * (weight * (h - self.offset[:, None, None]).square().sum(-1)).sum((1, 3))
+        shown = present.any(3).any(2).to(h.dtype)
+        share = shown / shown.sum(1, keepdim=True).clamp(min=1)
+        steepest = share @ self._steepest()
+        share = share.repeat_interleave(d, dim=1)
+        return [Quadratic(maps, share, b, c, steepest) for b, c in zip(pull, rest.unbind(1), strict=True)]
 
     @torch.no_grad()
     def _steepest(self) -> Tensor:
@@ -124,17 +139,17 @@ class VectorState(FastState):
             power = power @ power
         return size * power.square().sum((1, 2)).pow(0.5 / 2**SQUARINGS)
 
-    def safe_step(self, gradient: Tensor, step: Tensor, chunk: Quadratic) -> Tensor:
-        """step * gradient [B, D], shortened where the chunk's curvature would make it diverge.
+    def safe_steps(self, steps: Tensor, chunk: Quadratic) -> Tensor:
+        """Step sizes [S, D] -> [S, B, D], shortened for records whose curvature would make them diverge.
 
         Learned maps and step sizes may grow; with few leads shown a step that is right for twelve could diverge.
         """
-        scale = MAX_STEP / (chunk.steepest * step.max()).clamp(min=MAX_STEP)
-        return scale[:, None] * step * gradient
+        scale = MAX_STEP / (chunk.steepest * steps.amax(1, keepdim=True)).clamp(min=MAX_STEP)
+        return scale[..., None] * steps[:, None]
 
     def proxy(self, w: Tensor, chunk: Quadratic) -> Tensor:
         """W [B, D] -> [B]."""
-        seen = w @ self.decode.flatten(0, 1).mT
+        seen = w @ chunk.maps.mT
         return 0.5 * (chunk.share * seen.square()).sum(1) - (chunk.pull * w).sum(1) + chunk.rest
 
     def proxy_gradient(self, w: Tensor, chunk: Quadratic) -> tuple[Tensor, Tensor]:
@@ -142,8 +157,7 @@ class VectorState(FastState):
 
         Two thin products a step: G itself would be D x D numbers a record, more to move than they spare to compute.
         """
-        maps = self.decode.flatten(0, 1)
-        gradient = (chunk.share * (w @ maps.mT)) @ maps - chunk.pull
+        gradient = (chunk.share * (w @ chunk.maps.mT)) @ chunk.maps - chunk.pull
         with torch.no_grad():  # W^T G W / 2 - b^T W + c
             value = 0.5 * (w * (gradient - chunk.pull)).sum(1) + chunk.rest
         return gradient, value
@@ -207,9 +221,13 @@ class MLPState(FastState):
             Tokens(keys[:, :, c].flatten(1, 2), values[:, :, c].flatten(1, 2), present[:, :, c].flatten(1)) for c in cut
         ]
 
-    def safe_step(self, gradient: Tensor, step: Tensor, chunk: Tokens) -> Tensor:
-        """step * gradient [B, D], gradients longer than MAX_GRADIENT shortened: far out this proxy is steeper."""
-        return step * gradient * (MAX_GRADIENT / gradient.norm(dim=1, keepdim=True).clamp(min=MAX_GRADIENT))
+    def safe_steps(self, steps: Tensor, chunk: Tokens) -> Tensor:
+        """Step sizes [S, D] -> [S, 1, D]; what is too long here is the gradient, see `bounded`."""
+        return steps[:, None]
+
+    def bounded(self, gradient: Tensor) -> Tensor:
+        """[B, D], gradients longer than MAX_GRADIENT shortened: far out this proxy is steeper."""
+        return gradient * (MAX_GRADIENT / gradient.norm(dim=1, keepdim=True).clamp(min=MAX_GRADIENT))
 
     def proxy(self, w: Tensor, chunk: Tokens) -> Tensor:
         """W [B, D] -> [B]."""

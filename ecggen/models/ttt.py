@@ -28,19 +28,18 @@ from ecggen.models.states import FAST_STATES, N_LEADS, FastState, MLPState, Vect
 __all__ = ["Estimator", "FastState", "TTTUpdater", "proximal_step"]  # FastState: where it has always been found
 
 
-def proximal_step(w: Tensor, descent: Tensor, step: Tensor, previous: Tensor, smoothness: float) -> Tensor:
+def proximal_step(w: Tensor, descent: Tensor, previous: Tensor, kept: Tensor) -> Tensor:
     """W <- (W - eta g + 2 eta lambda W_prev) / (1 + 2 eta lambda): gradient step on the proxy, exact step on the rest.
 
     ||W - W_prev||^2 has no gradient where a chunk starts, at W = W_prev, and plain steps on it diverge once
-    eta * lambda > 1. Its proximal step is exact and stable for every lambda >= 0.
+    eta * lambda > 1. Its proximal step is exact and stable for every lambda >= 0: a weighted mean of where the gradient
+    leads and of W_prev.
 
     Args:
         w, descent, previous: [B, D]; descent = eta g.
-        step: [D] step sizes eta > 0.
-        smoothness: lambda.
+        kept: [D] weight of the gradient step, 1 / (1 + 2 eta lambda).
     """
-    pull = 2 * step * smoothness
-    return (w - descent + pull * previous) / (1 + pull)
+    return torch.lerp(previous, w - descent, kept)
 
 
 class Estimator(nn.Module, ABC):
@@ -62,6 +61,17 @@ class Estimator(nn.Module, ABC):
     def evidence(self, h: Tensor, present: Tensor) -> list[Any]:
         """What each chunk says: H [B, L, N, d], present [B, L, N] -> one entry a chunk, read by `read`."""
         return list(self.state.chunks(h, present, self.cfg.chunk_size))
+
+    @torch.no_grad()
+    def asked(self, h: Tensor, present: Tensor) -> list[Any]:
+        """`evidence` of the state alone, for those who find W without its proxy: read, not learned from."""
+        return list(self.state.chunks(h, present, self.cfg.chunk_size))
+
+    @torch.no_grad()
+    def surprise(self, w: Tensor, asked: Any) -> Tensor:
+        """The proxy [B] of W [B, D], read and not learned from."""
+        value: Tensor = self.state.proxy(w, asked)
+        return value
 
     @abstractmethod
     def read(self, previous: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:
@@ -115,14 +125,23 @@ class TTTUpdater(Estimator):
         """Step sizes eta > 0: [inner_steps, D]."""
         return nn.functional.softplus(self.raw_step)
 
+    def evidence(self, h: Tensor, present: Tensor) -> list[Any]:
+        """One (what the state makes of a chunk, (step size, `kept` of its proximal step) an inner step) a chunk."""
+        chunks = super().evidence(h, present)
+        sizes = self.step_sizes()
+        kept = 1 / (1 + 2 * self.cfg.state_smoothness * sizes)
+        # What is a safe step in one chunk is so in all: the same leads are shown throughout.
+        steps = list(zip(self.state.safe_steps(sizes, chunks[0]).unbind(), kept.unbind(), strict=True))
+        return [(chunk, steps) for chunk in chunks]
+
     def read(self, previous: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:
         """A few steps down the proxy, each with the exact proximal step for the smoothness of W's path."""
+        asked, steps = chunk
         w, first = previous, None
-        for step in self.step_sizes():
-            gradient, value = self._proxy_gradient(w, chunk, through)
+        for step, kept in steps:
+            gradient, value = self._proxy_gradient(w, asked, through)
             first = value if first is None else first
-            descent = self.state.safe_step(gradient, step, chunk)
-            w = proximal_step(w, descent, step, previous, self.cfg.state_smoothness)
+            w = proximal_step(w, step * self.state.bounded(gradient), previous, kept)
         assert first is not None, "model.ttt.inner_steps: expected at least 1, got 0"
         return w, first
 

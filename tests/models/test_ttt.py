@@ -68,7 +68,8 @@ def test_large_smoothness_pins_the_state_and_zero_lets_it_move(mode):
 
 def test_proximal_step_solves_its_problem():
     # argmin_w  g.w + ||w - w0||^2 / (2 eta) + lambda ||w - prev||^2, by hand for one number:
-    w = proximal_step(torch.tensor([[2.0]]), torch.tensor([[0.5]]), torch.tensor([0.5]), torch.tensor([[4.0]]), 3.0)
+    kept = torch.tensor([1 / (1 + 2 * 0.5 * 3.0)])
+    w = proximal_step(torch.tensor([[2.0]]), torch.tensor([[0.5]]), torch.tensor([[4.0]]), kept)
     assert w.item() == pytest.approx((2.0 - 0.5 * 1.0 + 2 * 0.5 * 3.0 * 4.0) / (1 + 2 * 0.5 * 3.0))
 
 
