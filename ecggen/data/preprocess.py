@@ -15,7 +15,7 @@ from scipy.signal import butter, resample_poly, sosfiltfilt
 from ecggen.config import SignalConfig
 from ecggen.data.recording import Recording
 from ecggen.data.sources.contract import Span, span_of
-from ecggen.errors import UserError
+from ecggen.errors import UserError, one_line
 from ecggen.leads import LEADS, LIMB_IDENTITIES, LIMB_LEADS, canonical_lead
 
 # Second order each way: -6 dB at the corners, and an impulse response short enough not to ring into the ST segment.
@@ -87,6 +87,13 @@ def preprocess(
     reason = _unusable(recording, signal, seconds)
     if reason is not None:
         return [LeftOut(recording.id, reason)]
+    with np.errstate(over="ignore", invalid="ignore"):  # of absurd voltages, which `_refused` refuses
+        return _windows(recording, signal, seconds, max_amplitude)
+
+
+def _windows(
+    recording: Recording, signal: SignalConfig, seconds: float, max_amplitude: float
+) -> list[Window | LeftOut]:
     band = _to_band(recording, signal)
     span = span_of(recording, seconds)
     results: list[Window | LeftOut] = []
@@ -140,7 +147,7 @@ def _unusable(recording: Recording, signal: SignalConfig, seconds: float) -> str
     if span.windows == 0:
         return f"too short: {span.total / recording.fs:.2f} s, shorter than {seconds:g} s"
     if not any(canonical_lead(name) for name in recording.leads):
-        return f"unknown lead names: {' '.join(recording.leads)[:80] or 'none'}"
+        return f"unknown lead names: {one_line(' '.join(recording.leads))[:80] or 'none'}"
     return None
 
 

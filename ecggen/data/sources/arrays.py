@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ecggen.data.recording import Recording
-from ecggen.data.sources.contract import Entry, UnreadableError, spans
+from ecggen.data.sources.contract import Entry, UnreadableError, checked_spans
+from ecggen.data.sources.inside import index_below
 from ecggen.data.sources.table import (
     content_digest,
     optional_fold,
@@ -23,6 +24,7 @@ from ecggen.data.sources.table import (
 )
 from ecggen.data.sources.units import in_millivolts
 from ecggen.errors import UserError
+from ecggen.npy import map_array
 
 SIGNALS, INDEX = "signals.npy", "records.csv"
 
@@ -36,8 +38,10 @@ class ArraysSource:
 
     def entries(self) -> list[Entry]:
         """All lines of `records.csv`. Raises UserError where a file is missing or damaged, or the two do not match."""
-        path = self.root / INDEX
+        path = index_below(self.root, INDEX)
         signals = self._signals()
+        if path is None:
+            raise UserError(f"{self.root}: expected {INDEX} beside {SIGNALS}, got none; write one, a line a record")
         rows = read_table(path, ("id", "fs", "unit", "leads"))
         if len(rows) != len(signals):
             raise UserError(f"{path}: expected {len(signals)} lines, one a record of {SIGNALS}, got {len(rows)}")
@@ -66,28 +70,30 @@ class ArraysSource:
             raise UnreadableError(f"sampling rate: expected a positive number of Hz, got {rate!r}")
         leads = tuple(names.replace(";", " ").replace(",", " ").split())
         signal = self._signals()[number]
-        for span in spans(signal.shape[1], fs, self.seconds):
-            block = signal[:, span.start : span.stop].astype(np.float32) * np.float32(scale)
+        for span in checked_spans(signal.shape[1], len(signal), fs, self.seconds):
+            with np.errstate(over="ignore", invalid="ignore"):  # what is no number is preprocessing's to judge
+                block = signal[:, span.start : span.stop].astype(np.float32) * np.float32(scale)
             recording = Recording(entry.id, fs, leads, block, entry.patient, entry.fold, entry.labels)
             recording.extra["span"] = span
             yield recording
 
     def fingerprint(self) -> str:
         """Content of the table and state of the array."""
-        return f"{content_digest([self.root / INDEX])} {state_digest(self.root, [SIGNALS])}"
+        return f"{content_digest(self.root, [INDEX])} {state_digest(self.root, [SIGNALS])}"
 
     def _signals(self) -> np.ndarray:
-        path = self.root / SIGNALS
-        if not path.is_file():
+        path = index_below(self.root, SIGNALS)
+        if path is None:
             raise UserError(f"{self.root}: expected {SIGNALS} and {INDEX}, got none; set --data-root to their folder")
         try:
-            signals = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            text = " ".join(str(error).split())
+            signals = map_array(path)
+        except (ValueError, OSError) as error:
             raise UserError(
-                f"{path}: expected an array of numbers, got an unreadable file: {text[:100]}; save it again"
+                f"{path}: expected an array of numbers, got an unreadable file: {error}; save it again"
             ) from None
-        if not isinstance(signals, np.ndarray) or signals.ndim != 3 or signals.dtype.kind not in "fiu":
-            got = f"{getattr(signals, 'dtype', type(signals).__name__)} {getattr(signals, 'shape', '')}"
-            raise UserError(f"{path}: expected numbers [records, leads, samples], got {got}; save it in this form")
+        if signals.ndim != 3 or signals.dtype.kind not in "fiu":
+            got = f"{signals.dtype} {signals.shape}"
+            raise UserError(
+                f"{path}: expected numbers [records, leads, samples], got {got[:100]}; save it in this form"
+            )
         return signals

@@ -11,14 +11,22 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ecggen.data.recording import Recording
+from ecggen.errors import one_line
 
 BLOCK_SECONDS = 600.0  # length of a block of a long record, margins apart
 SLOWEST = 1.0  # Hz; below it nothing is an ECG, and a record would seem to last for years
 MARGIN_SECONDS = 5.0  # context on both sides of a block; the slowest mode of the filter has decayed by e^-14 after it
+# What a header or an index may promise before anything is allocated for it.
+LONGEST = 31 * 86_400.0  # s, a month of monitoring
+MOST_AT_ONCE = 40_000_000  # numbers of one block: ten minutes of twelve leads at 5 kHz
+MOST_A_SECOND = 25_000  # numbers, where the user asks for windows longer than a block: 25 channels at 1 kHz
 
 
 class UnreadableError(Exception):
     """A record that cannot be read. The message is the one-line reason that `rejected.csv` lists."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,23 @@ def spans(total: int, fs: float, seconds: float) -> list[Span]:
         start = max(0, round((first * seconds - MARGIN_SECONDS) * fs))
         stop = min(total, round((last * seconds + MARGIN_SECONDS) * fs))
         blocks.append(Span(start, stop, first, last, total, windows))
+    return blocks
+
+
+def checked_spans(total: int, values: int, fs: float, seconds: float) -> list[Span]:
+    """`spans` of a record of `values` numbers a sample, if its blocks fit in memory; nothing has been read yet.
+
+    Raises UnreadableError for a record that promises more than any has.
+    """
+    if total > 2**53 or (fs >= SLOWEST and total > LONGEST * fs):
+        raise UnreadableError(f"too long: {total:.3g} samples, more than {LONGEST / 86_400:g} days")
+    blocks = spans(total, fs, seconds)
+    longest = max((block.stop - block.start for block in blocks), default=0)
+    most = max(MOST_AT_ONCE, (seconds + 2 * MARGIN_SECONDS) * MOST_A_SECOND)
+    if longest * values > most:
+        raise UnreadableError(
+            f"too large: {longest:.3g} samples of {values} channels at once, more than {most:.3g} numbers"
+        )
     return blocks
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ecggen.data.recording import Recording
 from ecggen.data.sources.contract import Entry
+from ecggen.data.sources.inside import index_below
 from ecggen.data.sources.table import content_digest, read_table, state_digest
 from ecggen.data.sources.wfdb_signal import read_whole
 from ecggen.errors import UserError
@@ -33,15 +34,15 @@ class MIMICSource:
 
     def read(self, entry: Entry) -> Iterator[Recording]:
         """The record, always whole. Raises UnreadableError."""
-        yield read_whole(self.root / entry.location, entry)
+        yield read_whole(self.root, entry)
 
     def fingerprint(self) -> str:
         """Content of the index and state of every signal file."""
         names = [row["path"] + suffix for row in self._index()[: self.limit] for suffix in (".hea", ".dat")]
-        return f"{content_digest([self.root / INDEX])} {state_digest(self.root, names)}"
+        return f"{content_digest(self.root, [INDEX])} {state_digest(self.root, names)}"
 
     def _index(self) -> list[dict[str, str]]:
-        path = self.root / INDEX
-        if not path.is_file():
+        path = index_below(self.root, INDEX)
+        if path is None:
             raise UserError(f"{self.root}: expected MIMIC-IV-ECG's {INDEX}, got none; set --data-root to its folder")
         return read_table(path, ("subject_id", "study_id", "path"))

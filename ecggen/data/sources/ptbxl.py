@@ -13,11 +13,13 @@ from pathlib import Path
 from ecggen.config import PTBXL_TASKS
 from ecggen.data.recording import Recording
 from ecggen.data.sources.contract import Entry
+from ecggen.data.sources.inside import index_below
 from ecggen.data.sources.table import content_digest, read_table, state_digest
 from ecggen.data.sources.wfdb_signal import read_whole
 from ecggen.errors import UserError
 
 INDEX, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
+LONGEST_CODES = 10_000  # characters of a cell; PTB-XL has 172 at most
 FILENAME_COLUMNS = {100: "filename_lr", 500: "filename_hr"}
 
 
@@ -41,7 +43,7 @@ class PTBXLSource:
             try:
                 ecg_id, patient = str(int(float(row["ecg_id"]))), str(int(float(row["patient_id"])))
                 fold = int(float(row["strat_fold"]))
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 raise UserError(f"{self.root / INDEX}: expected numbers, got {error}; restore the file") from error
             location = row[FILENAME_COLUMNS[self.rate]].strip()
             if location:
@@ -50,20 +52,20 @@ class PTBXLSource:
 
     def read(self, entry: Entry) -> Iterator[Recording]:
         """The record, always whole. Raises UnreadableError."""
-        yield read_whole(self.root / entry.location, entry)
+        yield read_whole(self.root, entry)
 
     def fingerprint(self) -> str:
         """Content of the two indexes, state of every signal file, and the settings that choose among them."""
         column = FILENAME_COLUMNS[self.rate]
         names = [row[column] + suffix for row in self._index() for suffix in (".hea", ".dat")]
-        tables = content_digest([self.root / INDEX, self.root / STATEMENTS])
+        tables = content_digest(self.root, [INDEX, STATEMENTS])
         return f"{self.task} {self.rate} {tables} {state_digest(self.root, names)}"
 
     def _index(self) -> list[dict[str, str]]:
         if self.rate not in FILENAME_COLUMNS:
             raise UserError(f"data.ptbxl_rate: expected 100 or 500, got {self.rate}; set one of them")
-        path = self.root / INDEX
-        if not path.is_file():
+        path = index_below(self.root, INDEX)
+        if path is None:
             raise UserError(f"{self.root}: expected PTB-XL's {INDEX}, got none; set --data-root to its folder")
         columns = ("ecg_id", "patient_id", "scp_codes", "strat_fold", FILENAME_COLUMNS[self.rate])
         return read_table(path, columns)
@@ -72,8 +74,8 @@ class PTBXLSource:
         """Class name of each statement of the task; a statement outside the task has none."""
         if self.task not in PTBXL_TASKS:
             raise UserError(f"data.task: expected one of {', '.join(PTBXL_TASKS)}, got {self.task!r}; set one of them")
-        path = self.root / STATEMENTS
-        if not path.is_file():
+        path = index_below(self.root, STATEMENTS)
+        if path is None:
             raise UserError(f"{self.root}: expected PTB-XL's {STATEMENTS}, got none; it lies beside {INDEX}")
         columns = ("", "diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass")
         rows = read_table(path, columns)
@@ -92,8 +94,10 @@ def _is_one(text: str) -> bool:
 def _statements(row: dict[str, str]) -> set[str]:
     """SCP codes of one record; the index holds them as a Python dict {code: likelihood}."""
     try:
-        codes = ast.literal_eval(row["scp_codes"])
+        codes = ast.literal_eval(row["scp_codes"][:LONGEST_CODES])
+        if not isinstance(codes, dict) or not all(isinstance(code, str) for code in codes):
+            raise ValueError
         return set(codes)
-    except (ValueError, SyntaxError, TypeError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # the last two: brackets in brackets
         got = f"{row['scp_codes'][:60]!r} for ecg_id {row['ecg_id']}"
         raise UserError(f"{INDEX}, scp_codes: expected a dict, got {got}; restore the file") from None

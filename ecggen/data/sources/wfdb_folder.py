@@ -8,16 +8,24 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ecggen.data.recording import Recording
-from ecggen.data.sources.contract import Entry
-from ecggen.data.sources.table import optional_fold, optional_labels, optional_text, read_table, state_digest
-from ecggen.data.sources.wfdb_signal import read_blocks, read_header
+from ecggen.data.sources.contract import Entry, UnreadableError
+from ecggen.data.sources.inside import index_below
+from ecggen.data.sources.table import (
+    optional_fold,
+    optional_labels,
+    optional_text,
+    read_columns,
+    read_table,
+    state_digest,
+)
+from ecggen.data.sources.wfdb_header import SUFFIX as HEADER
+from ecggen.data.sources.wfdb_header import Header, header_lines, read_header
+from ecggen.data.sources.wfdb_signal import read_blocks
 from ecggen.errors import UserError
 
 TABLE = "labels.csv"
-HEADER = ".hea"
 
 
 @dataclass(frozen=True)
@@ -30,24 +38,23 @@ class WFDBFolderSource:
     def entries(self) -> list[Entry]:
         """All records, sorted by id. Raises UserError where `labels.csv` is damaged, ambiguous, or of other records."""
         headers = [name for name in self._files() if name.endswith(HEADER)]
-        segments = {segment for name in headers for segment in _segments(self.root / name, name)}
-        ids = [name.removesuffix(HEADER) for name in headers]
-        table = self._table(set(ids))
+        segments = {segment for name in headers for segment in _segments(self.root, name)}
+        places = {_written(name.removesuffix(HEADER)): name.removesuffix(HEADER) for name in headers}
+        table = self._table(set(places))
         entries = []
-        for record in ids:
-            if record in segments:
+        for record, place in places.items():
+            if place in segments:
                 continue
             row = table.get(record, {})
             fold = optional_fold(row, self.root / TABLE)
-            entries.append(Entry(record, record, optional_text(row, "patient"), fold, optional_labels(row)))
+            entries.append(Entry(record, place, optional_text(row, "patient"), fold, optional_labels(row)))
         return entries
 
     def read(self, entry: Entry) -> Iterator[Recording]:
         """The record, a long one in blocks. Raises UnreadableError."""
-        path = self.root / entry.location
-        header = read_header(path)
+        header = read_header(self.root, entry.location)
         labels = None if self._labels_in_table() else _challenge_labels(header)
-        for recording in read_blocks(path, entry, self.seconds, header):
+        for recording in read_blocks(self.root, entry, self.seconds, header):
             recording.labels = recording.labels or labels
             yield recording
 
@@ -64,15 +71,12 @@ class WFDBFolderSource:
         return sorted(found)
 
     def _labels_in_table(self) -> bool:
-        path = self.root / TABLE
-        if not path.is_file():
-            return False
-        with path.open(encoding="utf-8-sig") as file:
-            return "label" in [cell.strip().strip('"') for cell in file.readline().split(",")]
+        path = index_below(self.root, TABLE)
+        return path is not None and "label" in read_columns(path)
 
     def _table(self, ids: set[str]) -> dict[str, dict[str, str]]:
-        path = self.root / TABLE
-        if not path.is_file():
+        path = index_below(self.root, TABLE)
+        if path is None:
             return {}
         table: dict[str, dict[str, str]] = {}
         for row in read_table(path, ("id",)):
@@ -85,25 +89,29 @@ class WFDBFolderSource:
         return table
 
 
-def _segments(path: Path, name: str) -> list[str]:
+def _written(place: str) -> str:
+    """A path as text that can be written to a table: what is no UTF-8 in a file's name becomes an escape."""
+    return place.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _segments(root: Path, name: str) -> list[str]:
     """Records that are only segments of this one, where its header is that of a multi-segment record.
 
     The first line that is no comment then reads `name/number_of_segments ...`, and each further one names a segment.
     """
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        lines, _ = header_lines(root, name)
+    except (UnreadableError, OSError):
         return []
-    lines = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    if not lines or "/" not in lines[0][0]:
+    if "/" not in lines[0].split()[0]:
         return []
-    return [(Path(name).parent / line[0]).as_posix() for line in lines[1:]]
+    return [(Path(name).parent / line.split()[0]).as_posix() for line in lines[1:]]
 
 
-def _challenge_labels(header: Any) -> tuple[str, ...] | None:
+def _challenge_labels(header: Header) -> tuple[str, ...] | None:
     """SNOMED codes of a challenge header's comment `Dx: 164889003,59118001`; None where there are none."""
     codes: set[str] = set()
-    for comment in header.comments or ():
+    for comment in header.comments:
         key, _, value = comment.strip().partition(":")
         if key.strip().lower() == "dx":
             codes.update(code.strip() for code in value.split(",") if code.strip().isdigit())

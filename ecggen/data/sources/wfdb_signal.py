@@ -8,26 +8,33 @@ import numpy as np
 import wfdb
 
 from ecggen.data.recording import Recording
-from ecggen.data.sources.contract import Entry, UnreadableError, spans
+from ecggen.data.sources.contract import MOST_AT_ONCE, Entry, UnreadableError, checked_spans
 from ecggen.data.sources.units import in_millivolts
+from ecggen.data.sources.wfdb_header import Header, read_header
 from ecggen.leads import canonical_lead
 
 FRANK_LEADS = ("VX", "VY", "VZ")
 
 
-def read_whole(path: Path, entry: Entry) -> Recording:
-    """A short record in one piece. Raises UnreadableError."""
-    return _recording(_call(wfdb.rdrecord, path, return_res=32), entry)
+def read_whole(root: Path, entry: Entry) -> Recording:
+    """A short record below `root` in one piece. Raises UnreadableError."""
+    header = read_header(root, entry.location)
+    if (header.samples + header.ahead) * header.values > MOST_AT_ONCE:
+        raise UnreadableError(f"too large: {header.samples:.3g} samples of {header.values} channels in one piece")
+    return _recording(_call(wfdb.rdrecord, root / entry.location, return_res=32), entry)
 
 
-def read_blocks(path: Path, entry: Entry, seconds: float, header: Any) -> Iterator[Recording]:
-    """A record of any length in blocks, given its header. Raises UnreadableError."""
-    if header.sig_len is None or not header.fs or header.fs <= 0:  # the header leaves the length to the signal file
-        yield read_whole(path, entry)
+def read_blocks(root: Path, entry: Entry, seconds: float, header: Header) -> Iterator[Recording]:
+    """A record below `root`, of any length, in blocks, given its header. Raises UnreadableError."""
+    if not header.told or header.fs <= 0:  # the header leaves the length to the signal file
+        yield read_whole(root, entry)
         return
-    blocks = spans(header.sig_len, float(header.fs), seconds)
+    path = root / entry.location
+    blocks = checked_spans(header.samples, header.values, header.fs, seconds)
+    if header.ahead * header.values > MOST_AT_ONCE:
+        raise UnreadableError(f"too large: channels {header.ahead:.3g} samples apart")
     if len(blocks) > 1:  # a truncated file is left out as a whole, not from where it ends
-        _call(wfdb.rdrecord, path, sampfrom=header.sig_len - 1, sampto=header.sig_len)
+        _call(wfdb.rdrecord, path, sampfrom=header.samples - 1, sampto=header.samples)
     for span in blocks:
         record = _call(wfdb.rdrecord, path, return_res=32, sampfrom=span.start, sampto=span.stop)
         block = _recording(record, entry)
@@ -40,15 +47,11 @@ def read_blocks(path: Path, entry: Entry, seconds: float, header: Any) -> Iterat
         yield block
 
 
-def read_header(path: Path) -> Any:
-    """The header of a record as `wfdb` gives it. Raises UnreadableError."""
-    return _call(wfdb.rdheader, path)
-
-
 def _call(function: Callable[..., Any], path: Path, **options: Any) -> Any:
     """Any exception of the reader is a property of the file, not of the program: it becomes a reason."""
     try:
-        return function(str(path), **options)
+        with np.errstate(all="ignore"):  # an absurd gain overflows; preprocessing judges what comes of it
+            return function(str(path), **options)
     except FileNotFoundError as error:
         raise UnreadableError(f"file missing: {Path(error.filename or path).name}") from error
     except Exception as error:
@@ -59,18 +62,19 @@ def _call(function: Callable[..., Any], path: Path, **options: Any) -> Any:
 def _recording(record: Any, entry: Entry) -> Recording:
     if record.p_signal is None or record.sig_name is None or record.units is None:
         raise UnreadableError("no signal in the record")
-    scale = np.array([_millivolts(name, unit) for name, unit in zip(record.sig_name, record.units, strict=True)])
+    leads = tuple(name or "" for name in record.sig_name)  # a header need not name its channels
+    scale = np.array([_millivolts(name, unit) for name, unit in zip(leads, record.units, strict=True)])
     signal = record.p_signal.T
     if (scale != 1).any():
         signal = signal * scale[:, None].astype(np.float32)
-    names = [str(name).strip().upper() for name in record.sig_name]
+    names = [name.strip().upper() for name in leads]
     extra: dict[str, Any] = {}
     if all(name in names for name in FRANK_LEADS):
         extra["frank"] = signal[[names.index(name) for name in FRANK_LEADS]]
     return Recording(
         id=entry.id,
         fs=float(record.fs),
-        leads=tuple(record.sig_name),
+        leads=leads,
         signal=signal,
         patient=entry.patient,
         fold=entry.fold,
