@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from ecggen.card import METRICS_FILE, print_card, read_card
+from ecggen.codetable import read_codes
 from ecggen.commandline import EXIT_FAULT, EXIT_INTERRUPTED
 from ecggen.config import RunConfig
 from ecggen.configfile import apply_overrides, apply_settings, dump_yaml, get_setting, load_run_config
 from ecggen.errors import Interrupted, UserError
 from ecggen.leaderboard import best_folder
 from ecggen.options import parser, refuse_strangers
-from ecggen.runid import ensure_runid, parse_runid, read_codes, run_hash, runid_of, settings_of
+from ecggen.runid import ensure_runid, parse_runid, run_hash, runid_of, settings_of
 from ecggen.stepfolder import find_run, finished_runs
 
 if TYPE_CHECKING:

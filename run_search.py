@@ -22,10 +22,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ecggen.codetable import CodeTable, read_codes
 from ecggen.commandline import EXIT_FAULT
 from ecggen.configfile import did_you_mean, dump_yaml
 from ecggen.errors import Interrupted, UserError
-from ecggen.runid import CodeTable, read_codes
 from search import cluster, interrupt
 from search.asking import SPACES, at_once, check_name, check_places, check_share, how_of, new_order
 from search.options import parser

@@ -129,12 +129,18 @@ def _nearest_path(path: str, siblings: Iterable[str] = ()) -> str:
 
 
 def _walk(cls: Any, prefix: str) -> Iterable[tuple[str, Any]]:
-    for name, kind in typing.get_type_hints(cls).items():
+    for name, kind in _fields(cls).items():
         path = f"{prefix}{name}"
         if is_dataclass(kind):
             yield from _walk(kind, f"{path}.")
         else:
             yield path, kind
+
+
+@cache
+def _fields(cls: Any) -> dict[str, Any]:
+    """Name -> type of every field of a dataclass."""
+    return typing.get_type_hints(cls)
 
 
 def _build(cls: Any, given: Any, path: str) -> Any:
@@ -143,7 +149,7 @@ def _build(cls: Any, given: Any, path: str) -> Any:
         return cls()
     if not isinstance(given, Mapping):
         raise UserError(f"{path or 'settings'}: expected a block of settings, got {_show(given)}; indent them below it")
-    kinds = typing.get_type_hints(cls)
+    kinds = _fields(cls)
     prefix = f"{path}." if path else ""
     for name in given:
         if name not in kinds:

@@ -10,11 +10,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from ecggen.codetable import read_codes
 from ecggen.config import RunConfig
 from ecggen.configfile import apply_overrides, apply_settings, check_setting, get_setting, load_run_config
 from ecggen.errors import UserError
 from ecggen.leaderboard import FIGURES
-from ecggen.runid import read_codes
 from search import cluster
 from search.order import SEARCHES, How, Order
 from search.space import SUFFIXES, load_space

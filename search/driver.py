@@ -20,8 +20,8 @@ from rich.console import Console
 
 from ecggen.atomic import write_text
 from ecggen.checkpoint import TRAINING_FILE
+from ecggen.codetable import read_codes
 from ecggen.errors import Interrupted, UserError
-from ecggen.runid import read_codes
 from ecggen.train import resolve_threads
 from search import cluster
 from search.asking import check_share

@@ -95,8 +95,12 @@ class Ledger:
         self.trials: list[Trial] = []
         self.finalists: list[Trial] = []
         self._by_hash: dict[str, Trial] = {}
+        self._begun: dict[str, RunConfig] = {}  # settings of trials that were made and not asked for yet
         for trial in sorted(_read_all(folder), key=lambda one: (one.key.split("/")[0], one.number)):
             self._know(trial)
+        # A folder that is there but could not be read keeps its number: its state and result belong to other settings.
+        taken = [_number_of(place) for place in folder.glob(f"{TRIALS}/*/")]
+        self._number = max((*taken, *(trial.number for trial in self.trials)), default=0)
 
     def __iter__(self) -> Iterator[Trial]:
         return iter((*self.trials, *self.finalists))
@@ -107,10 +111,8 @@ class Ledger:
 
     def begin(self, run: RunConfig, runid: str, params: Mapping[str, Any], study: int | None = None) -> Trial:
         """A new trial, kept on disk before it starts."""
-        # A folder that is there but could not be read keeps its number: its state and result belong to other settings.
-        taken = [_number_of(place) for place in self.folder.glob(f"{TRIALS}/*/")]
-        number = max((*taken, *(trial.number for trial in self.trials)), default=0) + 1
-        return self._keep(number, f"{TRIALS}/{number:04d}_{runid}", run, runid, params, study)
+        self._number += 1
+        return self._keep(self._number, f"{TRIALS}/{self._number:04d}_{runid}", run, runid, params, study)
 
     def begin_finalist(self, run: RunConfig, runid: str, params: Mapping[str, Any]) -> Trial:
         """A new repeat of a finalist, kept on disk before it starts."""
@@ -137,6 +139,7 @@ class Ledger:
         write_text(place / CONFIG_FILE, dump_yaml(run))
         self.write(trial)
         self._know(trial)
+        self._begun[key] = run
         return trial
 
     def _know(self, trial: Trial) -> None:
@@ -145,7 +148,8 @@ class Ledger:
 
     def run_of(self, trial: Trial) -> RunConfig:
         """Settings of a trial. Raises UserError where they cannot be read."""
-        return load_run_config(self.folder / trial.key / CONFIG_FILE)
+        run = self._begun.pop(trial.key, None)
+        return load_run_config(self.folder / trial.key / CONFIG_FILE) if run is None else run
 
     def write(self, trial: Trial) -> None:
         """Note on disk what is known of a trial."""

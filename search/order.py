@@ -23,8 +23,9 @@ ORDER_FILE, SPACE_FILE, DONE = "search.yaml", "space.yaml", "DONE"
 SEARCHES = "searches"
 # Files and folders that only show or find what was trained; they may change under a search.
 SHOWING = (
-    "card.py", "commandline.py", "encode.py", "events.py", "examination.py", "examine.py", "figures", "gallery.py",
-    "leaderboard.py", "observe.py", "options.py", "portrait.py", "progress.py", "runid.py", "stepfolder.py",
+    "card.py", "codetable.py", "commandline.py", "encode.py", "events.py", "examination.py", "examine.py", "figures",
+    "gallery.py", "leaderboard.py", "observe.py", "options.py", "portrait.py", "progress.py", "runid.py",
+    "stepfolder.py",
 )  # fmt: skip
 _KINDS: dict[type, tuple[str, ...]] = {
     int: ("trials", "grace", "reduction", "finalists", "seeds"),

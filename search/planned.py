@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from ecggen.codetable import CodeTable
 from ecggen.config import RunConfig
 from ecggen.errors import UserError
-from ecggen.runid import CodeTable, runid_of
+from ecggen.runid import runid_of
 from search.order import ORDER_FILE, SEARCHES, Order, read_order
 from search.space import Space
 from search.spacefile import Entry

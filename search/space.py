@@ -15,11 +15,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ecggen.codetable import MODULES, CodeTable
 from ecggen.config import RunConfig
 from ecggen.configfile import apply_settings, did_you_mean, get_setting, setting_types
 from ecggen.errors import UserError
 from ecggen.limits import COUNT
-from ecggen.runid import MODULES, CodeTable, two_digits
+from ecggen.runid import two_digits
 from ecggen.strictyaml import read_yaml
 from search.spacefile import Entry, check_keys, read_entries, shown, word
 

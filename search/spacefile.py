@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal, NoReturn
 
+from ecggen.codetable import MODULES, CodeTable
 from ecggen.config import RunConfig
 from ecggen.configfile import check_setting, did_you_mean, get_setting, setting_types
 from ecggen.errors import UserError
-from ecggen.runid import MODULES, CodeTable, two_digits
+from ecggen.runid import two_digits
 
 Kind = Literal["codes", "choice", "int", "uniform", "loguniform"]
 KINDS: tuple[Kind, ...] = ("choice", "int", "uniform", "loguniform")  # as a file names them; codes are choices

@@ -1,6 +1,7 @@
 """trials.csv and steps.csv of a search, for pandas: made from the ledger, whole at every moment."""
 
 import csv
+import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,7 +12,8 @@ from ecggen.eval import VALIDATION
 from search.ledger import Ledger, Trial
 
 TRIALS_FILE, STEPS_FILE = "trials.csv", "steps.csv"
-EVERY = 2.0  # s between two writings while trials report
+EVERY = 2.0  # s between two writings while trials report, at least
+SHARE = 0.02  # of the driver's time that they may take: long tables are written less often
 FIGURES = (*VALIDATION, "train_loss")
 COLUMNS = ("number", "kind", "runid", "status", "reason", "seed", "steps", "step", "best_step", "seconds", *FIGURES)
 STEP_COLUMNS = ("number", "kind", "runid", "hash", "seed", "step", "seconds", *FIGURES)
@@ -27,15 +29,16 @@ class Summary:
 
     def __init__(self, ledger: Ledger, entries: Sequence[str]) -> None:
         self.ledger, self.entries = ledger, tuple(entries)
-        self._written = 0.0
+        self._written, self._took = -math.inf, 0.0
 
     def refresh(self) -> None:
         """Write, unless that was done a moment ago."""
-        if time.monotonic() - self._written > EVERY:
+        if time.monotonic() - self._written > max(EVERY, self._took / SHARE):
             self.write()
 
     def write(self) -> None:
         """Write both tables; each appears whole or not at all."""
+        begin = time.monotonic()
         write_table(
             self.ledger.folder / TRIALS_FILE,
             (*COLUMNS, *self.entries, "hash", "folder"),
@@ -44,6 +47,7 @@ class Summary:
         rows = (step_row(trial, row) for trial in self.ledger for row in trial.curve)
         write_table(self.ledger.folder / STEPS_FILE, STEP_COLUMNS, rows)
         self._written = time.monotonic()
+        self._took = self._written - begin
 
 
 def trial_row(trial: Trial, entries: Iterable[str]) -> dict[str, Any]:

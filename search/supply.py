@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 from ecggen.checkpoint import MODEL_FILE
+from ecggen.codetable import read_codes
 from ecggen.config import RunConfig
 from ecggen.errors import UserError
-from ecggen.runid import ensure_runid, read_codes, run_hash, runid_of
+from ecggen.runid import ensure_runid, run_hash, runid_of
 from search.ledger import JUDGED_FILE, RESULT_FILE, REUSED, RUNNING, Ledger, Trial
 from search.order import Order
 from search.space import Params, Space

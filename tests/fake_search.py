@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ecggen.atomic import write_json
+from ecggen.codetable import read_codes
 from ecggen.leaderboard import FIGURES, LEADERBOARD_FILE, Standing, write_leaderboard
 from ecggen.leads import LEADS, nominal_directions
 from ecggen.portrait import Portrait, write_portrait
-from ecggen.runid import read_codes, run_hash
+from ecggen.runid import run_hash
 from search.ledger import COMPLETED, FAILED, REUSED, STOPPED, Ledger
 from search.order import Order, write_order
 from search.space import parse_space

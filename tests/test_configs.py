@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from ecggen.codetable import MODULES, read_codes
 from ecggen.config import RunConfig
 from ecggen.configfile import load_run_config
-from ecggen.runid import MODULES, read_codes, runid_of
+from ecggen.runid import runid_of
 from ecggen.strictyaml import read_yaml
 from search.space import load_space
 

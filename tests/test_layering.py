@@ -10,7 +10,7 @@ import pytest
 REPO = Path(__file__).resolve().parents[1]
 BASE = ("ecggen.leads", "ecggen.config", "ecggen.errors", "ecggen.atomic")
 SETTINGS = (*BASE, "ecggen.limits", "ecggen.strictyaml", "ecggen.configfile")
-RESULTS = (*SETTINGS, "ecggen.runid", "ecggen.stepfolder")
+RESULTS = (*SETTINGS, "ecggen.codetable", "ecggen.runid", "ecggen.stepfolder")
 CORE = (*SETTINGS, "ecggen.data", "ecggen.models", "ecggen.losses", "ecggen.metrics")
 
 # Who may import whom: a module or package -> modules or packages. The longest fitting name decides; a package may
@@ -25,7 +25,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.limits": ("ecggen.config",),
     "ecggen.strictyaml": ("ecggen.errors",),
     "ecggen.configfile": SETTINGS,
-    "ecggen.runid": SETTINGS,
+    "ecggen.codetable": SETTINGS,
+    "ecggen.runid": (*SETTINGS, "ecggen.codetable"),
     "ecggen.stepfolder": RESULTS,
     "ecggen.progress": BASE,
     "ecggen.worker": (),

@@ -7,20 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ecggen.codetable import MODULES, add_row, read_codes
 from ecggen.config import RunConfig
 from ecggen.configfile import apply_overrides, apply_settings, load_run_config
-from ecggen.runid import (
-    MODULES,
-    RunId,
-    add_row,
-    ensure_runid,
-    parse_runid,
-    read_codes,
-    run_hash,
-    runid_of,
-    settings_of,
-    two_digits,
-)
+from ecggen.runid import RunId, ensure_runid, parse_runid, run_hash, runid_of, settings_of, two_digits
 from tests.tiny import tiny_run
 from tests.user_fault import fault_of
 
@@ -162,7 +152,7 @@ def test_every_run_can_have_an_id(tmp_path):
 
 def test_writers_at_the_same_time_keep_the_table_one_to_one(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from ecggen.runid import add_row\n"
+        "import sys; from pathlib import Path; from ecggen.codetable import add_row\n"
         "for k in range(8):\n"
         "    add_row('k', {'model.vcg.basis_k': 40 + k}, Path(sys.argv[1]), Path(sys.argv[2]))"
     )

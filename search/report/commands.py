@@ -9,8 +9,9 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecggen.codetable import CodeTable
 from ecggen.errors import UserError
-from ecggen.runid import CodeTable, run_hash
+from ecggen.runid import run_hash
 from search.order import SEARCHES
 from search.report.facts import Facts
 from search.space import GRID_LIMIT, Params, Space

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ecggen.card import read_card
+from ecggen.codetable import CodeTable, read_codes
 from ecggen.errors import UserError
 from ecggen.leaderboard import FIGURES, LEADERBOARD_FILE, Row, Standing, read_leaderboard
 from ecggen.portrait import PORTRAIT_FILE, Portrait, read_portrait
-from ecggen.runid import CodeTable, read_codes
 from ecggen.stepfolder import DONE as RUN_DONE
 from search.asking import CONFIG
 from search.ledger import RUNNING, Ledger, Trial, ranked

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from ecggen.codetable import MODULES
 from ecggen.configfile import get_setting, setting_types
 from ecggen.errors import UserError
-from ecggen.runid import MODULES, parse_runid
+from ecggen.runid import parse_runid
 from ecggen.strictyaml import to_yaml
 from search.report.facts import Facts
 from search.report.wording import count, listed, value_text

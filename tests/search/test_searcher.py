@@ -9,8 +9,9 @@ import optuna
 import pytest
 from ray.tune.search import Searcher
 
+from ecggen.codetable import read_codes
 from ecggen.configfile import from_dict
-from ecggen.runid import read_codes, run_hash
+from ecggen.runid import run_hash
 from search.ledger import COMPLETED, FAILED, REUSED, RUNNING, STOPPED, Ledger, equal_runs
 from search.searcher import LedgerSearcher
 from search.storage import Storage

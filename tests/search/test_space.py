@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ecggen.codetable import CodeTable, read_codes
 from ecggen.configfile import apply_settings, load_run_config
-from ecggen.runid import CodeTable, ensure_runid, parse_runid, read_codes, settings_of, two_digits
+from ecggen.runid import ensure_runid, parse_runid, settings_of, two_digits
 from ecggen.strictyaml import read_yaml
 from search.space import GRID_LIMIT, Defaults, load_space, parse_space, space_names
 from tests.user_fault import fault_of
