@@ -160,6 +160,7 @@ class TrainConfig:
     lr: float = 2e-3
     weight_decay: float = 0.01
     warmup: float = 0.05  # share of the steps
+    average: float = 0.0  # decay a step of a running mean of the weights, judged and kept in their place; 0 = none
     clip: float = 1.0  # norm of the gradient
     all_leads: float = 0.2  # share of steps in which every lead is shown
     reduced_sets: float = 0.0  # share of the steps that show I, II and one chest lead drawn for each record

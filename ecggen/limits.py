@@ -92,6 +92,7 @@ RANGES: dict[str, Range] = {
     "train.lr": Range(0, 10, open_low=True),
     "train.weight_decay": WEIGHT,
     "train.warmup": SHARE,
+    "train.average": Range(0, 0.99999),
     "train.clip": Range(0, open_low=True),
     "train.all_leads": SHARE,
     "train.reduced_sets": SHARE,

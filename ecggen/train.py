@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ecggen.augment import varied
 from ecggen.checkpoint import load_training, save_training
@@ -135,6 +136,9 @@ class Trainer:
             torch.manual_seed(run.train.seed)
             self.model = ECGGenModel(run.model).to(self.device)
         self.optimizer = make_optimizer(self.model, run.train)
+        self.mean = None
+        if run.train.average > 0:
+            self.mean = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(run.train.average))
         self.step, self.seconds = 0, 0.0
         self.losses: list[float] = []  # since the last validation
         self.history: list[dict[str, float]] = []
@@ -192,6 +196,8 @@ class Trainer:
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
         self.optimizer.step()
+        if self.mean is not None:
+            self.mean.update_parameters(self.model)
         return value
 
     def _boundaries(self, batch: dict[str, Any], rng: np.random.Generator) -> list[list[Span]]:
@@ -209,14 +215,15 @@ class Trainer:
 
     def judge(self) -> dict[str, float]:
         """Validate, keep the weights if they are the best so far, and write the row of the learning curve."""
-        metrics = validate(self.model, self.val_set, self.cfg.validate_records, self.device)
+        judged = self.model if self.mean is None else cast(ECGGenModel, self.mean.module)
+        metrics = validate(judged, self.val_set, self.cfg.validate_records, self.device)
         loss = float(np.mean(self.losses))
         row = {"step": float(self.step), "seconds": round(self.seconds, 3), "train_loss": loss, **metrics}
         self.losses = []
         self.history.append(row)
         if not self.best or score(row) > score(self.best) or not math.isfinite(score(self.best)):
             self.best = row
-            self.best_weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+            self.best_weights = {name: value.detach().cpu().clone() for name, value in judged.state_dict().items()}
         return row
 
     def save(self) -> None:
@@ -227,6 +234,7 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "model": self.model.state_dict(),
+            "mean": None if self.mean is None else self.mean.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "losses": self.losses,
             "history": self.history,
@@ -242,6 +250,8 @@ class Trainer:
         try:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
+            if self.mean is not None:
+                self.mean.load_state_dict(state["mean"])
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
             self.losses, self.history = state["losses"], state["history"]
             self.best, self.best_weights = state["best"], state["best_weights"]

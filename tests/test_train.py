@@ -8,6 +8,7 @@ import torch
 
 from ecggen.config import TrainConfig
 from ecggen.errors import Interrupted, UserError
+from ecggen.eval import validate
 from ecggen.train import (
     Trainer,
     learning_rate,
@@ -56,9 +57,15 @@ def test_equal_seeds_give_equal_weights_and_others_do_not():
     assert same_weights(a, b) and not same_weights(a, other)
 
 
-@pytest.mark.parametrize("mode", ["vector", "mlp"])
-def test_interrupted_at_three_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, mode):
-    run = tiny_run(model__fast_state__mode=mode, model__encoder__dropout=0.1)
+@pytest.mark.parametrize(("mode", "average"), [("vector", 0.0), ("mlp", 0.0), ("vector", 0.5)])
+def test_interrupted_at_three_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, mode, average):
+    run = tiny_run(
+        model__fast_state__mode=mode,
+        model__encoder__dropout=0.1,
+        train__average=average,
+        train__rotation=5.0,
+        train__scaling=0.1,
+    )
     whole = train(run, quiet=True)
     first = train(run, lambda step, _: step == 3, tmp_path, quiet=True)
     assert first.stopped and first.step == 3
@@ -66,6 +73,25 @@ def test_interrupted_at_three_and_resumed_equals_uninterrupted_to_the_bit(tmp_pa
     resumed = train(run, folder=tmp_path, resume=True, quiet=True)
     assert same_weights(resumed.model, whole.model)
     assert [_without_time(r) for r in resumed.history] == [_without_time(r) for r in whole.history]
+
+
+def test_the_running_mean_of_the_weights_is_what_is_judged_and_kept():
+    trainer = Trainer(tiny_run(train__average=0.75), None)
+    expected = None
+    for _ in range(3):
+        trainer.losses.append(trainer.train_step())
+        trainer.step += 1
+        now = trainer.model.projection.gain.detach().clone()
+        expected = now if expected is None else 0.75 * expected + 0.25 * now
+    row = trainer.judge()
+    kept = trainer.result(False).model
+    torch.testing.assert_close(kept.projection.gain.detach(), expected)
+    assert validate(kept, trainer.val_set, trainer.cfg.validate_records)["val_r"] == pytest.approx(row["val_r"])
+    plain = Trainer(tiny_run(), None)
+    for _ in range(3):
+        plain.train_step()
+        plain.step += 1
+    assert torch.equal(plain.model.projection.gain, now), "the mean is only read, training goes as without it"
 
 
 def _without_time(row: dict[str, float]) -> dict[str, float]:
