@@ -9,7 +9,7 @@ Letters: B records, L leads, N beats, C chunks, T' samples of a beat.
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ecggen.config import LossConfig
 from ecggen.models.blocks import LeadProjection
@@ -22,8 +22,8 @@ VARIANCE_FLOOR = 1e-4
 def rendered_beats(out: dict[str, Any], chunk_size: int) -> Tensor:
     """The rendering that belongs to each beat, that of its own chunk's W: [B, L, N, T'] mV."""
     n = out["meta"]["beat_mask"].shape[1]
-    per_beat = out["E_hat_seq"].repeat_interleave(chunk_size, dim=1)[:, :n]
-    return per_beat.transpose(1, 2)
+    per_chunk: Tensor = out["E_hat_seq"].transpose(1, 2)[:, :, :, None]
+    return per_chunk.expand(-1, -1, -1, chunk_size, -1).flatten(2, 3)[:, :, :n]
 
 
 def reconstruction(rendered: Tensor, beats: Tensor, present: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -44,11 +44,11 @@ def reconstruction(rendered: Tensor, beats: Tensor, present: Tensor, weight: Ten
     assert present.shape == beats.shape[:3], f"present: expected {tuple(beats.shape[:3])}, got {tuple(present.shape)}"
     zero = torch.zeros((), device=beats.device)
     kept = present[..., None]
-    target = torch.where(kept, beats, zero)
+    target = torch.where(kept, beats, zero)  # what is not there may be NaN, which no product takes away
     samples = present.sum((0, 2)).clamp(min=1) * beats.shape[-1]
     mean = target.sum((0, 2, 3)) / samples
-    variance = torch.where(kept, target - mean[:, None, None], zero).square().sum((0, 2, 3)) / samples
-    squared = torch.where(kept, rendered - target, zero).square().sum((2, 3))
+    variance = (_squared(target, mean[:, None, None].expand_as(target)) * present).sum((0, 2)) / samples
+    squared = (_squared(rendered, target) * present).sum(2)
     if weight is not None:
         assert weight.shape == present.shape[:2], (
             f"weight: expected {tuple(present.shape[:2])}, got {tuple(weight.shape)}"
@@ -58,6 +58,15 @@ def reconstruction(rendered: Tensor, beats: Tensor, present: Tensor, weight: Ten
     seen = present.any(2).any(0)
     share = error / variance.clamp(min=VARIANCE_FLOOR)
     return torch.where(seen, share, zero).sum() / seen.sum().clamp(min=1)
+
+
+def _squared(a: Tensor, b: Tensor) -> Tensor:
+    """||a - b||^2 over the last axis; one kernel there and one back."""
+    return nn.functional.mse_loss(a, b, reduction="none").sum(-1)
+
+
+def _mean_square(a: Tensor) -> Tensor:
+    return nn.functional.mse_loss(a, torch.zeros((), dtype=a.dtype, device=a.device).expand_as(a))
 
 
 def state_path(w_seq: Tensor, w_start: Tensor, chunk_mask: Tensor) -> Tensor:
@@ -89,22 +98,24 @@ def loss_terms(
     weight = torch.where(meta["lead_mask"], 1.0, hidden_weight)
     present = lead_present[:, :, None] & meta["beat_mask"][:, None, :]
     real = out["chunk_mask"]
-    v = out["V_seq"][real]
+    whole = real.numel() / real.sum()  # a mean over all chunks times this is one over the real ones: padding is zero
+    v, drawn = out["V_seq"], _mean_square(out["E_hat_seq"]) * whole
     return {
         "reconstruction": reconstruction(rendered_beats(out, chunk_size), meta["beats"], present, weight),
-        "smoothness": smoothness(v),
-        "energy": energy(v),
-        "loop_closure": loop_closure(v),
+        "smoothness": smoothness(v) * whole,
+        "energy": energy(v) * whole,
+        "loop_closure": loop_closure(v) * whole,
         "state_path": state_path(out["W_seq"], w_start, real),
-        "residual": out["residual_seq"][real].square().mean() / out["E_hat_seq"][real].square().mean().clamp(min=1e-8),
+        "residual": _mean_square(out["residual_seq"]) * whole / drawn.clamp(min=1e-8),
         "geometry": projection.deviation() + projection.bending(out["W_seq"][real]),
     }
 
 
 def total_loss(terms: dict[str, Tensor], weights: LossConfig) -> Tensor:
-    """The reconstruction and the other terms times their weights."""
+    """The reconstruction and the other terms times their weights; what weighs nothing is not asked for its gradient."""
     total = terms["reconstruction"]
     for name, term in terms.items():
-        if name != "reconstruction":
-            total = total + getattr(weights, name) * term
+        weight = 1.0 if name == "reconstruction" else getattr(weights, name)
+        if name != "reconstruction" and weight != 0:
+            total = total + weight * term
     return total

@@ -6,6 +6,8 @@ median RR interval), so that the R peak stands at the same place in each of them
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -42,9 +44,10 @@ def rr_spans(peaks: Tensor, n_samples: int, before: float) -> tuple[list[Span], 
     """
     if len(peaks) < MIN_BEATS:
         return [], len(peaks)
-    rr = max(round(float(torch.diff(peaks).double().quantile(0.5))), 2)
+    at = [int(p) for p in peaks.tolist()]  # numbers, not a tensor: for ten beats its calls cost more than all the rest
+    rr = max(round(median(later - earlier for earlier, later in pairwise(at))), 2)
     lead_in = round(before * rr)
-    starts = [int(p) - lead_in for p in peaks.tolist()]
+    starts = [p - lead_in for p in at]
     spans = [(s, s + rr) for s in starts if s >= 0 and s + rr <= n_samples]
     return spans, len(starts) - len(spans)
 
@@ -70,13 +73,10 @@ def pad_spans(boundaries: Sequence[Sequence[Span]]) -> tuple[Tensor, Tensor, Ten
     Returns:
         starts [B, N] and lengths [B, N] in samples (float32, padding repeats 0 and 1), mask [B, N] True = real beat.
     """
-    most = max((len(spans) for spans in boundaries), default=0)
-    table = torch.zeros(len(boundaries), most, 2)
-    mask = torch.zeros(len(boundaries), most, dtype=torch.bool)
-    for b, spans in enumerate(boundaries):
-        if spans:
-            table[b, : len(spans)] = torch.tensor(spans, dtype=torch.float32)
-            mask[b, : len(spans)] = True
+    counts = torch.tensor([len(spans) for spans in boundaries], dtype=torch.int64)
+    mask = torch.arange(int(counts.max()) if len(counts) else 0) < counts[:, None]
+    table = torch.zeros(*mask.shape, 2)
+    table[mask] = torch.tensor(list(chain.from_iterable(boundaries)), dtype=torch.float32).reshape(-1, 2)
     lengths = torch.where(mask, table[..., 1] - table[..., 0], torch.ones(()))
     return table[..., 0], lengths, mask
 

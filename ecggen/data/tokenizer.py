@@ -152,7 +152,7 @@ class ECGTokenizer(nn.Module):
         # `where`, not a product: a hidden lead may hold NaN, and 0 * NaN is NaN.
         clean = torch.where(shown[..., None], beats, torch.zeros((), device=beats.device)) / AMPLITUDE_UNIT
         tokens = self.embed(clean.reshape(-1, self.cfg.beat_len)).reshape(*shown.shape, self.cfg.width)
-        return torch.where(shown[..., None], tokens, torch.zeros((), device=beats.device))
+        return tokens * shown[..., None]
 
 
 def _covered(spans: Sequence[Span]) -> int:

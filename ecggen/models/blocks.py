@@ -6,6 +6,8 @@ Three words are kept apart: W is the *representation*; finding it is *estimation
 Letters: B records, L leads, N beats, d token width, d_model encoder width, T' samples of a rendered beat.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,37 @@ from ecggen.config import EncoderConfig, ProjectionConfig
 from ecggen.leads import LEADS, nominal_directions
 
 N_LEADS = len(LEADS)
+
+
+class EncoderLayer(nn.TransformerEncoderLayer):
+    """PyTorch's layer, weights and all, with a leaner way through it.
+
+    Role: evidence, one round of tokens speaking to each other. `forward` of the parent copies queries, keys and values
+        several times, and more so on the way back; for tokens as narrow as ours that costs as much as the products.
+    Input: tokens [B, M, d_model]; seen bool, True = takes part, broadcast to [B, heads, M, M]; None = all.
+    Output: tokens [B, M, d_model].
+    """
+
+    def __init__(self, cfg: EncoderConfig) -> None:
+        super().__init__(
+            cfg.d_model, cfg.heads, cfg.feedforward, cfg.dropout, "gelu", batch_first=True, norm_first=True
+        )
+
+    def forward(self, tokens: Tensor, seen: Tensor | None) -> Tensor:  # type: ignore[override]
+        """tokens [B, M, d_model] -> [B, M, d_model]."""
+        tokens = tokens + self.dropout1(self._attended(self.norm1(tokens), seen))
+        inner = self.dropout(nn.functional.gelu(self.linear1(self.norm2(tokens))))
+        changed: Tensor = tokens + self.dropout2(self.linear2(inner))
+        return changed
+
+    def _attended(self, tokens: Tensor, seen: Tensor | None) -> Tensor:
+        own = self.self_attn
+        joint = nn.functional.linear(tokens, own.in_proj_weight, own.in_proj_bias)
+        query, key, value = (x.unflatten(-1, (own.num_heads, -1)).transpose(1, 2) for x in joint.chunk(3, dim=-1))
+        dropout = own.dropout if self.training else 0.0
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value, seen, dropout)
+        out: Tensor = own.out_proj(mixed.transpose(1, 2).flatten(2))
+        return out
 
 
 class TokenEncoder(nn.Module):
@@ -31,9 +64,7 @@ class TokenEncoder(nn.Module):
         self.chunk_size = chunk_size
         self.inlet = nn.Linear(token_width, cfg.d_model)
         self.lead_identity = nn.Parameter(torch.randn(N_LEADS, cfg.d_model) * 0.1)
-        layer = nn.TransformerEncoderLayer(
-            cfg.d_model, cfg.heads, cfg.feedforward, cfg.dropout, "gelu", batch_first=True, norm_first=True
-        )
+        layer = EncoderLayer(cfg)
         # No normalisation at the end: the residual path then carries a token's amplitude, in proportion, into the
         # evidence for W. A normalised token has a direction only, and the millivolts of a tall heart would be lost.
         self.body = nn.TransformerEncoder(layer, cfg.layers, norm=None, enable_nested_tensor=False)
@@ -62,19 +93,23 @@ class TokenEncoder(nn.Module):
         order = torch.argsort(present.to(torch.uint8), dim=1, descending=True, stable=True)[:, :most]
         index = order[..., None].expand(-1, -1, width)
         packed_present = present.gather(1, order)
-        packed = self.body(
-            tokens.gather(1, index), mask=self._chunk_mask(order % n), src_key_padding_mask=~packed_present
-        )
-        packed = torch.where(packed_present[..., None], packed, torch.zeros((), device=tokens.device))
+        seen = self._seen(packed_present, order % n)
+        packed = tokens.gather(1, index)
+        for layer in self.body.layers:
+            packed = layer(packed, seen)
+        packed = packed * packed_present[..., None]
         return torch.zeros(b, m, width, device=tokens.device, dtype=packed.dtype).scatter(1, index, packed)
 
-    def _chunk_mask(self, beat: Tensor) -> Tensor | None:
-        """For `causal`: a token sees its own chunk of beats and earlier ones. Bool [B*heads, M, M], True = not seen."""
+    def _seen(self, present: Tensor, beat: Tensor) -> Tensor | None:
+        """Which tokens [B, M] of which beats a token sees: those present; for `causal` its own chunk's and earlier ones.
+
+        Returns:
+            bool [B, 1, 1 or M, M], True = seen, or None where that is all of them.
+        """
         if self.cfg.attention == "full":
-            return None
+            return None if bool(present.all()) else present[:, None, None]
         chunk = beat // self.chunk_size
-        later = chunk[:, None, :] > chunk[:, :, None]
-        return later.repeat_interleave(self.cfg.heads, dim=0)
+        return ((chunk[:, None, :] <= chunk[:, :, None]) & present[:, None])[:, None]
 
 
 class LeadProjection(nn.Module):
@@ -140,6 +175,27 @@ class LeadProjection(nn.Module):
         return matrix @ v + self.bias[:, None]
 
 
+class _Depthwise(torch.autograd.Function):
+    """Depthwise convolution, base [M, L, T'], weight [L, 1, k], bias [L] -> [M, L, T']; k is odd.
+
+    The gradient of the weights is summed tap by tap: PyTorch's own takes several times as long on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, base: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(base, weight)
+        return nn.functional.conv1d(base, weight, bias, padding=weight.shape[2] // 2, groups=len(weight))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        (grad,), (base, weight) = grads, ctx.saved_tensors
+        reach, samples = weight.shape[2] // 2, base.shape[2]
+        back = nn.functional.conv1d(grad, weight.flip(2), padding=reach, groups=len(weight))
+        wide = nn.functional.pad(base, (reach, reach))
+        taps = [(grad * wide[:, :, at : at + samples]).sum((0, 2)) for at in range(weight.shape[2])]
+        return back, torch.stack(taps, 1)[:, None], grad.sum((0, 2))
+
+
 class ResidualHead(nn.Module):
     """A small correction to the projected leads.
 
@@ -162,8 +218,10 @@ class ResidualHead(nn.Module):
         assert base.ndim == 3 and base.shape[1] == N_LEADS, (
             f"base: expected [M, {N_LEADS}, T'], got {tuple(base.shape)}"
         )
-        residual: Tensor = self.pointwise(nn.functional.gelu(self.depthwise(base)))
-        return residual
+        mixed = nn.functional.gelu(_Depthwise.apply(base, self.depthwise.weight, self.depthwise.bias))  # type: ignore[no-untyped-call]
+        return torch.baddbmm(
+            self.pointwise.bias[:, None], self.pointwise.weight[:, :, 0].expand(len(mixed), -1, -1), mixed
+        )
 
 
 class AngleCalib(nn.Module):

@@ -103,10 +103,11 @@ class ECGGenModel(nn.Module):
         """
         out = self.estimate(ecg, lead_mask, boundaries)
         real = out["chunk_mask"]
-        drawn = self.render(out["W_seq"][real])
-        ends = real.sum(1).cumsum(0) - 1
-        last = {name: value[ends] for name, value in drawn.items()}
-        path = {f"{name}_seq": _unpack(value, real) for name, value in drawn.items()}
+        # Chunks of padding are drawn too and struck out: that is sooner than to pick the real ones.
+        path = {name: value * real[..., None, None] for name, value in self.render(out["W_seq"]).items()}
+        every, ends = torch.arange(len(real), device=real.device), real.sum(1) - 1
+        last = {name: value[every, ends] for name, value in path.items()}
+        path = {f"{name}_seq": value for name, value in path.items()}
         return {**out, **last, **path, "basis": self.vcg.basis}
 
     def forward_cls(
@@ -133,10 +134,3 @@ class ECGGenModel(nn.Module):
         if self.head is not None:
             out["logits"] = self.head(out["W"])
         return out
-
-
-def _unpack(value: Tensor, real: Tensor) -> Tensor:
-    """[M, ...] of the real chunks -> [B, C, ...] with zeros elsewhere."""
-    full = torch.zeros(*real.shape, *value.shape[1:], dtype=value.dtype, device=value.device)
-    full[real] = value
-    return full

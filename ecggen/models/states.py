@@ -157,7 +157,7 @@ class VectorState(FastState):
 
         Two thin products a step: G itself would be D x D numbers a record, more to move than they spare to compute.
         """
-        gradient = (chunk.share * (w @ chunk.maps.mT)) @ chunk.maps - chunk.pull
+        gradient = torch.addmm(chunk.pull, chunk.share * (w @ chunk.maps.mT), chunk.maps, beta=-1)
         with torch.no_grad():  # W^T G W / 2 - b^T W + c
             value = 0.5 * (w * (gradient - chunk.pull)).sum(1) + chunk.rest
         return gradient, value
