@@ -31,7 +31,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.progress": BASE,
     "ecggen.worker": (),
     "ecggen.events": (),
-    "ecggen.commandline": (),
+    "ecggen.commandline": ("ecggen.errors",),
     "ecggen.data": (*BASE, "ecggen.worker"),
     "ecggen.data.heart": (),
     "ecggen.data.recording": (),
