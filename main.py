@@ -22,7 +22,7 @@ from ecggen.codetable import read_codes
 from ecggen.commandline import EXIT_FAULT, EXIT_INTERRUPTED
 from ecggen.config import RunConfig
 from ecggen.configfile import apply_overrides, apply_settings, dump_yaml, get_setting, load_run_config
-from ecggen.errors import Interrupted, UserError
+from ecggen.errors import Interrupted, UserError, one_line
 from ecggen.leaderboard import best_folder
 from ecggen.options import parser, refuse_strangers
 from ecggen.runid import ensure_runid, parse_runid, run_hash, runid_of, settings_of
@@ -183,7 +183,7 @@ def run_encode(args: argparse.Namespace, console: Console) -> None:
     left_out = len(dataset.store.rejected)
     console.print(f"{len(dataset)} records encoded, {left_out} left out: {states}, {index}", highlight=False)
     for name, reason in dataset.store.rejected[:5]:
-        console.print(f"  left out: {name}: {reason}", highlight=False)
+        console.print(one_line(f"  left out: {name}: {reason}"), highlight=False)
 
 
 def choice_of(args: argparse.Namespace) -> "Choice":
@@ -213,7 +213,7 @@ def run_data(args: argparse.Namespace, console: Console) -> None:
 def say_drawn(paths: list[Path], lines: list[str], console: Console) -> None:
     """Print what was seen, and where it was drawn."""
     for line in (*lines, *map(str, paths)):
-        console.print(line, highlight=False, markup=False)
+        console.print(one_line(line), highlight=False)
 
 
 def checked_out(out: Path) -> Path:
@@ -244,7 +244,8 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit code."""
     args = parser().parse_args(argv)
     args.command = shlex.join(["python", *(sys.argv if argv is None else ["main.py", *argv])])
-    console = Console(width=None if sys.stdout is not None and sys.stdout.isatty() else 132, soft_wrap=True)
+    width = None if sys.stdout is not None and sys.stdout.isatty() else 132
+    console = Console(width=width, soft_wrap=True, markup=False, emoji=False)  # `[/x]` in a name is a name
     try:
         refuse_strangers(args)
         if args.runid == BEST:
@@ -258,7 +259,7 @@ def main(argv: list[str] | None = None) -> int:
             modes = {"train": run_train, "eval": run_eval, "encode": run_encode, "plot": run_plot, "data": run_data}
             modes[args.mode or "train"](args, console)
     except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return EXIT_FAULT
     except Interrupted as stopped:
         words = [word for word in (sys.argv if argv is None else ["main.py", *argv]) if word != "--resume"]

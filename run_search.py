@@ -25,7 +25,7 @@ from rich.table import Table
 from ecggen.codetable import CodeTable, read_codes
 from ecggen.commandline import EXIT_FAULT
 from ecggen.configfile import did_you_mean, dump_yaml
-from ecggen.errors import Interrupted, UserError
+from ecggen.errors import Interrupted, UserError, one_line
 from search import cluster, interrupt
 from search.asking import SPACES, at_once, check_name, check_places, check_share, how_of, new_order
 from search.options import parser
@@ -283,13 +283,14 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
-    console = Console(width=None if sys.stdout is not None and sys.stdout.isatty() else 132, soft_wrap=True)
+    width = None if sys.stdout is not None and sys.stdout.isatty() else 132
+    console = Console(width=width, soft_wrap=True, markup=False, emoji=False)  # `[/x]` in a name is a name
     cluster.prepare_environment()
     try:
         with interrupt.twice(lambda: last_words(args)):
             act(args, console)
     except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return EXIT_FAULT
     except (Interrupted, KeyboardInterrupt) as stopped:
         print(last_words(args, str(stopped)), file=sys.stderr)

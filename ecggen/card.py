@@ -1,13 +1,15 @@
 """The evaluation card on screen: what `metrics.json` says, as tables."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.errors import ConsoleError
 from rich.table import Table
+from rich.text import Text
 
-from ecggen.errors import UserError
+from ecggen.errors import UserError, one_line
+from ecggen.plainfile import read_json
 
 METRICS_FILE = "metrics.json"
 PARTS = ("runid", "data", "own_data", "split", "records", "rejected", "reconstruction", "state")
@@ -26,7 +28,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     """The evaluation card of a finished folder. Raises UserError where it cannot be read."""
     path = folder / METRICS_FILE
     try:
-        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        card: dict[str, Any] = read_json(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: expected an evaluation card, got none ({error}); make one with --mode eval") from None
     missing = [name for name in PARTS if not isinstance(card, dict) or name not in card]
@@ -36,19 +38,36 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def print_card(card: dict[str, Any], console: Console | None = None) -> None:
-    """Print an evaluation card as `runs.evaluate` makes it."""
-    console = console or Console(width=132)
+    """Print an evaluation card as `runs.evaluate` makes it. Raises UserError for one that was altered."""
+    console = console or Console(width=132, markup=False, emoji=False)
+    try:
+        parts = _parts(_printable(card))
+    except (AttributeError, ConsoleError, IndexError, KeyError, TypeError, ValueError) as fault:
+        raise UserError(
+            f"evaluation card: expected the figures of a run, got others ({fault!r}); make one with --mode eval"
+        ) from None
+    for part in parts:
+        console.print(part)
+
+
+def _printable(value: Any) -> Any:
+    """Class names and ids come from strangers: a terminal must not obey them."""
+    if isinstance(value, dict):
+        return {_printable(name): _printable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return one_line(value) if isinstance(value, str) else value
+
+
+def _parts(card: dict[str, Any]) -> list[Any]:
+    """The card from top to bottom: a line, and tables."""
     kind = {"val": "validation figures: this split also chose the checkpoint", "test": "test figures"}
     kind |= {"train": "training figures", "all": "training figures among them"}
     said = kind[card["split"]] if card["own_data"] else "data that the model was not trained on"
-    console.print(
-        f"[bold]{card['runid'] or 'run'}[/bold], {card['data']}, split {card['split']} ({said}), "
-        f"{card['records']} records"
-    )
-    console.print(_reconstruction_table(card["reconstruction"]))
+    about = f", {card['data']}, split {card['split']} ({said}), {card['records']} records"
+    head = Text.assemble((str(card["runid"] or "run"), "bold"), about)
     tables = (_probe_table(card.get("probe")), _readout_table(card.get("readouts")), _state_table(card))
-    for table in filter(None, tables):
-        console.print(table)
+    return [head, _reconstruction_table(card["reconstruction"]), *filter(None, tables)]
 
 
 def _show(value: float | None, form: str = "{:.3f}") -> str:

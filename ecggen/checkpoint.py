@@ -6,6 +6,7 @@ and numbers (`weights_only`).
 """
 
 import json
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,13 @@ from ecggen.models.heads import HEAD_KINDS
 FORMAT = "ecggen-model-1"
 MODEL_FILE = "model.safetensors"
 TRAINING_FILE = "training.pt"
+# What a training state consists of.
+_TRAINING: dict[str, Any] = {
+    **dict.fromkeys(("model", "optimizer", "best", "best_weights"), dict),
+    **dict.fromkeys(("losses", "history"), list),
+    "step": int,
+    "seconds": float | int,
+}
 
 
 def save_model(path: Path, model: ECGGenModel) -> None:
@@ -56,9 +64,11 @@ def load_model(path: Path, device: str = "cpu") -> ECGGenModel:
         raise UserError(
             f"{path}: expected format {FORMAT}, got {header.get('format', 'none')}; save it with this version of ecggen"
         )
-    model = _build(path, header).to(device)
-    _fill(path, model, tensors)
-    return model.eval()
+    with torch.device("meta"):  # shapes without memory: a header may ask for a model of a hundred gigabytes
+        _check_shapes(path, _build(path, header), tensors)
+    model = _build(path, header)
+    model.load_state_dict(tensors)
+    return model.to(device).eval()
 
 
 def _build(path: Path, header: dict[str, str]) -> ECGGenModel:
@@ -68,12 +78,12 @@ def _build(path: Path, header: dict[str, str]) -> ECGGenModel:
         model = ECGGenModel(cfg)
         if head is not None:
             model.attach_head(str(head["kind"]), [str(name) for name in head["classes"]], bool(head["multi_label"]))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (AttributeError, KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: expected a model block in its header, got {error!r}; train it again") from None
     return model
 
 
-def _fill(path: Path, model: ECGGenModel, tensors: dict[str, torch.Tensor]) -> None:
+def _check_shapes(path: Path, model: ECGGenModel, tensors: dict[str, torch.Tensor]) -> None:
     own = model.state_dict()
     for name in sorted(own.keys() | tensors.keys()):
         want = tuple(own[name].shape) if name in own else "nothing"
@@ -82,7 +92,6 @@ def _fill(path: Path, model: ECGGenModel, tensors: dict[str, torch.Tensor]) -> N
             raise UserError(
                 f"{path}: expected {name} {want} as its settings say, got {got}; the file was altered, train it again"
             )
-    model.load_state_dict(tensors)
 
 
 def save_training(folder: Path, state: dict[str, Any]) -> None:
@@ -101,10 +110,21 @@ def load_training(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
+        _check_stored(path)
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        wrong = [name for name, kind in _TRAINING.items() if not isinstance(state[name], kind)]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is no {_TRAINING[wrong[0]]}")
     except Exception as error:  # torch raises many kinds for a damaged file, and no common one
-        reason = str(error).splitlines()[0][:120]
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise UserError(
             f"{path}: expected a training state, got a damaged file ({reason}); train anew with --force"
         ) from None
     return state
+
+
+def _check_stored(path: Path) -> None:
+    """Refuses what torch does not write: other containers than zip, and packed parts, which may unpack to anything."""
+    with zipfile.ZipFile(path) as archive:
+        if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+            raise ValueError("its parts are packed")

@@ -3,8 +3,11 @@
 import argparse
 import difflib
 import re
+import sys
 from collections.abc import Callable, Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from ecggen.errors import one_line
 
 EXIT_FAULT, EXIT_INTERRUPTED = 2, 130
 _CHOICE = re.compile(r"argument (?P<name>\S+?): invalid choice: (?P<got>.+?) \(choose from (?P<allowed>.+)\)")
@@ -25,7 +28,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Leave with one line."""
         options = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
-        self.exit(EXIT_FAULT, f"error: {in_our_words(message, options)}\n")
+        self.exit(EXIT_FAULT, f"error: {one_line(in_our_words(message, options))}\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse has it; but before Python 3.13 it loses a value that is `--` itself, and goes on without."""
+        for word in sys.argv[1:] if args is None else args:
+            if re.fullmatch(r"--[\w-]+=--", word):
+                self.error(f"argument {word[:-3]}: expected one argument")
+        return super().parse_known_args(args, namespace)
 
 
 def in_our_words(message: str, options: Iterable[str]) -> str:
@@ -61,7 +71,7 @@ def whole_number(least: int) -> Callable[[str], int]:
     """For argparse: text -> a whole number from `least` on."""
 
     def read(text: str) -> int:
-        if not re.fullmatch(r"[+-]?\d+", text.strip()) or int(text) < least:
+        if not re.fullmatch(r"[+-]?\d{1,18}", text.strip()) or int(text) < least:
             raise argparse.ArgumentTypeError(f"expected a whole number from {least} on, got {text!r}")
         return int(text)
 

@@ -8,6 +8,7 @@ import difflib
 import math
 import types
 import typing
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from functools import cache
@@ -234,7 +235,7 @@ def _check_together(run: RunConfig) -> None:
         f"model.ttt.estimator: expected mode vector for ridge, whose proxy is quadratic, got {mode}",
     )
     folds = [*run.data.train_folds, *run.data.val_folds, *run.data.test_folds]
-    twice = sorted({fold for fold in folds if folds.count(fold) > 1})
+    twice = sorted(fold for fold, count in Counter(folds).items() if count > 1)[:10]
     _require(not twice, f"data.train_folds, val_folds, test_folds: expected each fold once, got {twice} twice")
 
 

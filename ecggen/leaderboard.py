@@ -24,6 +24,7 @@ the row's own search.
 """
 
 import csv
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -35,6 +36,7 @@ from filelock import FileLock, Timeout
 
 from ecggen.atomic import whole_file
 from ecggen.errors import UserError
+from ecggen.plainfile import read_plain
 
 LEADERBOARD_FILE = "leaderboard.csv"
 FIGURES = ("val_hidden_r", "val_hidden_r2", "val_r", "val_r2")
@@ -106,7 +108,7 @@ def read_leaderboard(path: Path, columns: Sequence[str] = COLUMNS) -> list[Row]:
         UserError: there is no such file, or it is none of ours.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with io.StringIO(read_plain(path), newline="") as stream:
             reader = csv.DictReader(stream)
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:

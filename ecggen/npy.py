@@ -11,13 +11,15 @@ from typing import IO, Any
 
 import numpy as np
 
+MOST_BYTES = 1 << 30  # unpacked; what is kept of a record that is a whole day long has half of it
+
 
 def map_array(path: Path) -> np.ndarray:
     """The array in a .npy file, memory-mapped. Raises ValueError, in one line, where the file holds no such array."""
     return _unless_damaged(lambda: _mapped(path))
 
 
-def load_arrays(path: Path, most: int) -> dict[str, np.ndarray]:
+def load_arrays(path: Path, most: int = MOST_BYTES) -> dict[str, np.ndarray]:
     """The arrays of a .npz file of at most `most` bytes, unpacked. Raises ValueError, in one line, for all else."""
     return _unless_damaged(lambda: _loaded(path, most))
 

@@ -77,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
 def refuse_strangers(args: argparse.Namespace) -> None:
     """Raises UserError for an option that the mode would ignore."""
     mode = args.mode or "train"
+    if args.runid == "":
+        raise UserError("--runid: expected a run id such as m1s1k1, got an empty word; name one, or leave it out")
     for option in sorted({option for options in MODES.values() for option in options} - set(MODES[mode])):
         value = getattr(args, option)
         if value is not None and value is not False:

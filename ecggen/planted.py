@@ -27,6 +27,7 @@ from ecggen.data.recording import Recording
 from ecggen.data.simulator import SimulatorSource, render_source
 from ecggen.errors import UserError
 from ecggen.leads import LEADS, nominal_directions
+from ecggen.npy import load_arrays
 
 SIGNALS, INDEX, TRUTH = "signals.npy", "records.csv", "truth.npz"
 # ST vector of an anterior elevation, to the front and a little to the left: one of the simulator's territories.
@@ -145,8 +146,8 @@ def _marked(peaks: np.ndarray, samples: int, fs: float) -> np.ndarray:
 def read_truth(folder: Path) -> Truth:
     """What `plant` wrote into a folder. Raises UserError where there is none."""
     try:
-        with np.load(folder / TRUTH, allow_pickle=False) as arrays:
-            ids, level, ectopic = arrays["id"], arrays["level"], arrays["ectopic"]
+        arrays = load_arrays(folder / TRUTH)
+        ids, level, ectopic = arrays["id"], arrays["level"], arrays["ectopic"]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{folder}: expected {TRUTH} of planted records, got none ({error}); plant them anew") from None
     names = [str(name) for name in ids]

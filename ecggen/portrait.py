@@ -5,8 +5,6 @@ A portrait is made once (`observe`), kept as one npz file, and read by figures a
 Letters: T samples of the record, N beats, C chunks, D state size, K basis curves, T' samples of a rendered beat.
 """
 
-import zipfile
-import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import numpy as np
 from ecggen.atomic import whole_file
 from ecggen.errors import UserError
 from ecggen.leads import LEADS
+from ecggen.npy import load_arrays
 
 PORTRAIT_FILE = "record.npz"  # in the folder of a finished run
 MAKE_IT = "make it with main.py --mode plot, on the run's own data"
@@ -23,8 +22,8 @@ FORMAT = "ecggen-portrait-1"
 CONSTANT = 1e-6  # mV; a lead whose beats deviate less from their mean has no r
 _OPTIONAL = ("source", "source_map")
 _DTYPES = {"present": np.bool_, "shown": np.bool_, "beats": np.int64, "chunk": np.int64, "source_map": np.float64}
-# What a file that is none, or is cut off or altered, makes numpy and zipfile raise.
-_DAMAGE = (AssertionError, EOFError, KeyError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError)
+# What the arrays of another file, or altered ones, make us raise.
+_DAMAGE = (AssertionError, AttributeError, IndexError, KeyError, OSError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,12 +152,11 @@ def read_portrait(path: Path) -> Portrait:
     if not path.is_file():
         raise UserError(f"{path}: expected a portrait, got no file; {MAKE_IT}")
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = dict(file)
+        arrays = load_arrays(path)
         if str(arrays.pop("format")) != FORMAT:
             raise ValueError("of another format")
         return Portrait(**{field.name: _value(field.name, arrays) for field in fields(Portrait)})
-    except (*_DAMAGE, zipfile.BadZipFile, zlib.error) as fault:
+    except _DAMAGE as fault:
         text = " ".join(f"{type(fault).__name__}: {fault}".split())[:120]
         raise UserError(f"{path}: expected a portrait, got a damaged or other file ({text}); {MAKE_IT}") from None
 

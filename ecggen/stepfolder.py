@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from ecggen.atomic import write_text
 from ecggen.errors import UserError
+from ecggen.plainfile import read_plain
 from ecggen.runid import parse_runid
 
 State = Literal["new", "resume", "reuse"]
@@ -199,7 +200,7 @@ def _read_hash(folder: Path) -> str:
     """The hash of the run that a folder belongs to; empty where there is none. `DONE` repeats it, for copies."""
     for name in (_HASH, DONE):
         try:
-            text = (folder / name).read_text(encoding="utf-8").strip()
+            text = read_plain(folder / name).strip()
         except (OSError, UnicodeDecodeError):
             continue
         if re.fullmatch(r"[0-9a-f]{6,}", text):

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from ecggen.checkpoint import MODEL_FILE, load_model
 from ecggen.config import DataConfig, RunConfig
 from ecggen.leaderboard import LEADERBOARD_FILE, Standing, merge_leaderboard, write_leaderboard
+from ecggen.npy import load_arrays
 from ecggen.runid import run_hash
 from ecggen.runs import kept_folder
 from search.compare import Candidate, rank
@@ -94,12 +94,10 @@ def judged_sums(ledger: Ledger, trial: Trial) -> dict[str, np.ndarray]:
     """The sums of a trial over the whole validation split; judged now where that was not done."""
     place = ledger.folder / trial.key
     try:
-        with np.load(place / JUDGED_FILE, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, BadZipFile):  # none there, or a damaged one
+        return load_arrays(place / JUDGED_FILE)
+    except (OSError, ValueError):  # none there, or a damaged one
         judge_model(ledger.run_of(trial), load_model(place / MODEL_FILE), place / JUDGED_FILE)
-    with np.load(place / JUDGED_FILE, allow_pickle=False) as arrays:
-        return dict(arrays)
+    return load_arrays(place / JUDGED_FILE)
 
 
 def conclude(order: Order, ledger: Ledger, results: Path, workers: int, say: Say) -> Outcome:

@@ -14,7 +14,6 @@ A search that is carried on reads these folders again. Nothing of Ray's own stat
 way goes on from its own training state, and one that was finished before anybody could note it is finished.
 """
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -26,6 +25,7 @@ from ecggen.atomic import write_json, write_text
 from ecggen.config import RunConfig
 from ecggen.configfile import dump_yaml, load_run_config
 from ecggen.errors import UserError
+from ecggen.plainfile import read_json
 from ecggen.runid import run_hash
 
 CONFIG_FILE, TRIAL_FILE, RESULT_FILE, JUDGED_FILE = "config.yaml", "trial.json", "result.json", "judged.npz"
@@ -221,7 +221,7 @@ def read_result(place: Path) -> dict[str, Any]:
     """What a trial wrote when its training was whole. Raises UserError."""
     path = place / RESULT_FILE
     try:
-        result: dict[str, Any] = _numbers(json.loads(path.read_text(encoding="utf-8")))
+        result: dict[str, Any] = _numbers(read_json(path))
         if not {"hash", "step", "seconds", "best", "history"} <= result.keys():
             raise ValueError("parts are missing")
         if not (_is_row({name: result[name] for name in ("step", "seconds")}) and _is_curve(result["history"])):
@@ -261,7 +261,7 @@ def _read(file: Path, folder: Path) -> Trial | None:
     """A trial from its file, None where that is damaged; one that was whole before it was noted is whole."""
     names = {each.name for each in fields(Trial)}
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
+        raw = read_json(file)
         measured = {name: _numbers(raw.pop(name)) for name in ("seconds", "metrics", "curve")}
         trial = Trial(**{name: value for name, value in raw.items() if name in names}, **measured)
         trial.key = file.parent.relative_to(folder).as_posix()

@@ -24,7 +24,7 @@ SEARCHES = "searches"
 # Files and folders that only show or find what was trained; they may change under a search.
 SHOWING = (
     "card.py", "codetable.py", "commandline.py", "encode.py", "events.py", "examination.py", "examine.py", "figures",
-    "gallery.py", "leaderboard.py", "observe.py", "options.py", "portrait.py", "progress.py", "runid.py",
+    "gallery.py", "leaderboard.py", "observe.py", "options.py", "plainfile.py", "portrait.py", "progress.py", "runid.py",
     "stepfolder.py",
 )  # fmt: skip
 _KINDS: dict[type, tuple[str, ...]] = {
@@ -126,7 +126,7 @@ def read_order(folder: Path) -> Order:
             for name in names:
                 if not isinstance(getattr(order, name), kind):
                     raise TypeError(f"{name} is no {kind.__name__}")
-    except (KeyError, TypeError, ValueError) as fault:
+    except (AttributeError, KeyError, TypeError, ValueError) as fault:
         raise UserError(f"{path}: expected what a search was asked for, got another file ({fault})") from None
     return order
 

@@ -1,6 +1,7 @@
 """What a new search would train and cost, told beforehand."""
 
 import csv
+import io
 import statistics
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,6 +11,7 @@ from pathlib import Path
 from ecggen.codetable import CodeTable
 from ecggen.config import RunConfig
 from ecggen.errors import UserError
+from ecggen.plainfile import read_plain
 from ecggen.runid import runid_of
 from search.order import ORDER_FILE, SEARCHES, Order, read_order
 from search.space import Space
@@ -71,11 +73,11 @@ def _time_line(order: Order, results: Path, steps: int, at_once: int | None) -> 
 def _paces(order: Order, results: Path) -> Iterator[float]:
     """Seconds a step of whole trainings of the same space around the same settings."""
     for path in (results / SEARCHES).glob(f"*/{ORDER_FILE}"):
-        with suppress(UserError, OSError, ValueError, KeyError):
+        with suppress(UserError, OSError, ValueError, TypeError, KeyError, csv.Error):
             other = read_order(path.parent)
             if other.content.get("space") != order.content.get("space") or _paced(other.base) != _paced(order.base):
                 continue
-            with (path.parent / "trials.csv").open(newline="", encoding="utf-8") as stream:
+            with io.StringIO(read_plain(path.parent / "trials.csv"), newline="") as stream:
                 rows = [row for row in csv.DictReader(stream) if row["status"] == "completed"]
             yield from [float(row["seconds"]) / int(row["step"]) for row in rows if int(row["step"])]
 

@@ -18,8 +18,9 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
@@ -53,7 +54,8 @@ class Study:
         self.metric, self._algorithm, self._seed = metric, algorithm, seed
         try:
             self._study = _open(folder / STUDY_FILE)
-        except SQLAlchemyError:  # damaged: it is put aside, and `reconcile` fills a new one from the ledger
+        except (OptunaError, SQLAlchemyError, LookupError, RuntimeError, TypeError, ValueError):
+            # Damaged, or another's: it is put aside, and `reconcile` fills a new one from the ledger.
             (folder / STUDY_FILE).replace(folder / f"{STUDY_FILE}.damaged")
             self._study = _open(folder / STUDY_FILE)
         if not self._trials():
@@ -221,7 +223,11 @@ def _open(path: Path) -> optuna.Study:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         storage = optuna.storages.RDBStorage(url, engine_kwargs=options)
-    return optuna.create_study(storage=storage, study_name=NAME, direction="maximize", load_if_exists=True)
+    study = optuna.create_study(storage=storage, study_name=NAME, direction="maximize", load_if_exists=True)
+    if study.direction != StudyDirection.MAXIMIZE:
+        raise ValueError("a study of another question")
+    study.get_trials(deepcopy=False)  # each row is read
+    return study
 
 
 def _sampler(algorithm: str, seed: int) -> BaseSampler:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parents[1]
-BASE = ("ecggen.leads", "ecggen.config", "ecggen.errors", "ecggen.atomic")
+BASE = ("ecggen.leads", "ecggen.config", "ecggen.errors", "ecggen.atomic", "ecggen.npy", "ecggen.plainfile")
 SETTINGS = (*BASE, "ecggen.limits", "ecggen.strictyaml", "ecggen.configfile")
 RESULTS = (*SETTINGS, "ecggen.codetable", "ecggen.runid", "ecggen.stepfolder")
 CORE = (*SETTINGS, "ecggen.data", "ecggen.models", "ecggen.losses", "ecggen.metrics")
@@ -22,6 +22,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.errors": (),
     "ecggen.atomic": (),
     "ecggen.npy": (),
+    "ecggen.plainfile": (),
     "ecggen.limits": ("ecggen.config",),
     "ecggen.strictyaml": ("ecggen.errors",),
     "ecggen.configfile": SETTINGS,
@@ -31,8 +32,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.progress": BASE,
     "ecggen.worker": (),
     "ecggen.events": (),
-    "ecggen.commandline": (),
-    "ecggen.data": (*BASE, "ecggen.npy", "ecggen.worker"),
+    "ecggen.commandline": ("ecggen.errors",),
+    "ecggen.data": (*BASE, "ecggen.worker"),
     "ecggen.data.heart": (),
     "ecggen.data.recording": (),
     "ecggen.data.rpeaks": (),

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 import numpy as np
 
 from ecggen.errors import UserError
+from ecggen.npy import map_array
 
 if TYPE_CHECKING:
     from ecggen.data.preprocess import Window
@@ -249,7 +250,7 @@ def _open(folder: Path) -> Store:
     info = json.loads((folder / "info.json").read_text(encoding="utf-8"))
     names = info["arrays"]
     ragged_names = [name for name in RAGGED_TYPES if name in names]
-    ends = {name: np.load(folder / f"{name}_counts.npy").cumsum(dtype=np.int64) for name in ragged_names}
+    ends = {name: map_array(folder / f"{name}_counts.npy").cumsum(dtype=np.int64) for name in ragged_names}
     with (folder / "records.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file))[1:]
     rows = [_row(*cells) for cells in lines]
@@ -257,10 +258,10 @@ def _open(folder: Path) -> Store:
         folder=folder,
         rows=rows,
         info=info,
-        signals=np.load(folder / "signals.npy", mmap_mode="r"),
-        lead_mask=np.load(folder / "lead_mask.npy"),
-        vectors={name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in VECTORS if name in names},
-        ragged={name: Ragged(np.load(folder / f"{name}.npy"), ends[name]) for name in ends},
+        signals=map_array(folder / "signals.npy"),
+        lead_mask=np.array(map_array(folder / "lead_mask.npy")),
+        vectors={name: map_array(folder / f"{name}.npy") for name in VECTORS if name in names},
+        ragged={name: Ragged(np.array(map_array(folder / f"{name}.npy")), ends[name]) for name in ends},
     )
 
 

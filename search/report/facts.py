@@ -1,6 +1,5 @@
 """What a search left on disk, read once; what is missing comes with the reason why."""
 
-import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from ecggen.card import read_card
 from ecggen.codetable import CodeTable, read_codes
 from ecggen.errors import UserError
 from ecggen.leaderboard import FIGURES, LEADERBOARD_FILE, Row, Standing, read_leaderboard
+from ecggen.plainfile import read_json, read_plain
 from ecggen.portrait import PORTRAIT_FILE, Portrait, read_portrait
 from ecggen.stepfolder import DONE as RUN_DONE
 from search.asking import CONFIG
@@ -91,7 +91,7 @@ def gather(folder: Path) -> Facts:
 
 def _finished(folder: Path) -> datetime | None:
     try:
-        return moment((folder / DONE).read_text(encoding="utf-8").strip())
+        return moment(read_plain(folder / DONE).strip())
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -174,7 +174,7 @@ def _read_best(facts: Facts) -> None:
 def _is_of(folder: Path, digest: str) -> bool:
     """Whether this is the finished folder of the run with this hash."""
     try:
-        return (folder / RUN_DONE).read_text(encoding="utf-8").strip() == digest
+        return read_plain(folder / RUN_DONE).strip() == digest
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -186,7 +186,7 @@ def _below(fault: UserError, folder: Path) -> str:
 
 def _read_info(folder: Path) -> dict[str, Any]:
     try:
-        info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+        info = read_json(folder / INFO_FILE)
     except (OSError, ValueError):
         return {}
     return info if isinstance(info, dict) else {}

@@ -17,58 +17,22 @@ OUTSIDE = "outside"  # folder beside the root: a recording and a table of somebo
 LAYOUTS = ("wfdb", "arrays", "wfdb", "ptbxl", "wfdb", "mimic")
 FORMATS = ("16", "212", "80", "32", "24", "310", "311", "61", "160", "8", "516")
 NUMBERS = (
-    *("0", "-1", "1", "2", "7", "99", "128", "1000", "65536", "999999999", "2147483648", "9223372036854775807"),
-    *("18446744073709551616", "1e9", "1e-9", "1e308", "1e999", "nan", "inf", "-inf", "0.0001", ".", "-", "", "1" * 30),
-    *("1" * 5000, "0x10", "1_000", "\u0663", "12.5.6"),
-)
+    "0", "-1", "1", "2", "7", "99", "128", "1000", "65536", "999999999", "2147483648", "9223372036854775807",
+    "18446744073709551616", "1e9", "1e-9", "1e308", "1e999", "nan", "inf", "-inf", "0.0001", ".", "-", "", "1" * 30,
+    "1" * 5000, "0x10", "1_000", "\u0663", "12.5.6",
+)  # fmt: skip
 PATHS = (
-    *(
-        f"../{OUTSIDE}/r0",
-        f"../../{OUTSIDE}/r0",
-        "../root/../outside/r0",
-        "/etc/passwd",
-        "../../../../../../etc/passwd",
-    ),
-    *("/dev/zero", "/dev/stdin", "/proc/self/environ", "~/r0", "file:///etc/passwd", "http://127.0.0.1:9/r0"),
-    *(
-        "s3://bucket/r0",
-        "a::b",
-        "x\0y",
-        "",
-        ".",
-        "..",
-        "/",
-        "con",
-        "a" * 5000,
-        "a/" * 300,
-        "\ud7ff\u202e",
-        "r0\n",
-        "%2e%2e/x",
-    ),
-)
+    f"../{OUTSIDE}/r0", f"../../{OUTSIDE}/r0", "../root/../outside/r0", "/etc/passwd", "../../../../../../etc/passwd",
+    "/dev/zero", "/dev/stdin", "/proc/self/environ", "~/r0", "file:///etc/passwd", "http://127.0.0.1:9/r0",
+    "s3://bucket/r0", "a::b", "x\0y", "", ".", "..", "/", "con", "a" * 5000, "a/" * 300, "\ud7ff\u202e", "r0\n",
+    "%2e%2e/x",
+)  # fmt: skip
 WORDS = (
-    *(
-        "<script>alert(1)</script>",
-        "=cmd|' /C calc'!A0",
-        "\u00e9\u4e2d\U0001f493",
-        "a;b;;c",
-        '"',
-        "'",
-        "{'NORM': 100.0",
-        "[/bold]",
-    ),
-    *(
-        "{1: 2}",
-        "{'a': 1, 2: 3}",
-        "[" * 3000,
-        "-" * 4000 + "1",
-        "__import__('os').system('true')",
-        "\x1b[2J",
-        "I",
-        "V1 V1 V1",
-    ),
-    *("mV", "uV", "\u00b5V", "MV", "kV", "None", "true", "\t", " ", "x" * 200_000, "I;II;III;aVR;aVL;aVF"),
-)
+    "<script>alert(1)</script>", "=cmd|' /C calc'!A0", "\u00e9\u4e2d\U0001f493", "a;b;;c", '"', "'", "{'NORM': 100.0",
+    "[/bold]", "{1: 2}", "{'a': 1, 2: 3}", "[" * 3000, "-" * 4000 + "1", "__import__('os').system('true')", "\x1b[2J",
+    "I", "V1 V1 V1", "mV", "uV", "\u00b5V", "MV", "kV", "None", "true", "\t", " ", "x" * 200_000,
+    "I;II;III;aVR;aVL;aVF",
+)  # fmt: skip
 VALUES = (0.0, np.nan, np.inf, -np.inf, 1e9, -1e9, 1e38, 1e-30, 3.0, 32767.0)
 
 
