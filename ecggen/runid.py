@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 from filelock import FileLock, Timeout
 
-from ecggen.atomic import write_text
+from ecggen.atomic import remove_leftovers, write_text
 from ecggen.config import RunConfig
 from ecggen.configfile import check_setting, did_you_mean, get_setting, to_dict
 from ecggen.errors import UserError
@@ -227,6 +227,7 @@ def _append(file: Path, module: str, row: Row, config: Path, results: Path) -> i
         own[name][other] = content
     own[module][code] = row
     _check_one_to_one({name: {**table.rows[name], **own[name]} for name in MODULES}, str(file))
+    remove_leftovers(results, CODES_FILE)
     _write_table(file, own)
     return code
 
