@@ -82,7 +82,8 @@ def curve(run: RunConfig, rng: random.Random) -> list[dict[str, float]]:
     steps = [run.train.steps * at // VALIDATIONS for at in range(1, VALIDATIONS + 1)]
     figures = ("val_hidden_r", "val_hidden_r2", "val_r", "val_r2")
     return [
-        {"step": float(step), "seconds": 0.01 * step, "train_loss": 1 / step, **dict.fromkeys(figures, last * step / steps[-1])}
+        {"step": float(step), "seconds": 0.01 * step, "train_loss": 1 / step,
+         **dict.fromkeys(figures, last * step / steps[-1])}
         for step in steps
     ]  # fmt: skip
 
@@ -123,8 +124,8 @@ def long_table(folder: Path, repeats: int) -> tuple[float, float, float]:
     """Seconds to write a table of many trials, to read it back, and to rank what it holds."""
     rng, base = random.Random(0), order_of("random", 1).base
     trials = [
-        Trial(number, f"trials/{number:05d}_m1s1k{number}", f"m1s1k{number}", f"{number:064x}", 0, 400, {name: rng.random() for name in TURNED},
-              COMPLETED, step=400, seconds=4.0, metrics=curve(base, rng)[-1])
+        Trial(number, f"trials/{number:05d}_m1s1k{number}", f"m1s1k{number}", f"{number:064x}", 0, 400, 
+              {name: rng.random() for name in TURNED}, COMPLETED, step=400, seconds=4.0, metrics=curve(base, rng)[-1])
         for number in range(1, ROWS + 1)
     ]  # fmt: skip
     path = folder / TRIALS_FILE

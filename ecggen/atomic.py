@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,25 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def target_of(temporary: Path) -> str:
+    """Name of the file that a temporary one was to become; empty where it is none of ours."""
+    match = re.fullmatch(r"\.(.+)\.[0-9]+", temporary.name, re.ASCII)
+    return match[1] if match else ""
+
+
+def remove_leftovers(folder: Path, of: str | None = None, below: bool = False) -> None:
+    """Removes temporary files of processes that were killed while they wrote; for whoever holds the folder's lock.
+
+    Args:
+        of: name of the file that was being written, None for all.
+        below: look into the folders below as well.
+    """
+    for leftover in list(folder.rglob(".*") if below else folder.glob(".*")):
+        target = target_of(leftover)
+        if target and of in (None, target):
+            leftover.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from ecggen.atomic import write_text
+from ecggen.atomic import remove_leftovers, write_text
 from ecggen.config import RunConfig
 from ecggen.configfile import check_setting, get_setting
 from ecggen.errors import UserError
@@ -228,6 +228,7 @@ def _append(file: Path, module: str, row: Row, config: Path, results: Path) -> i
     code = max(table.rows[module], default=0) + 1
     lines = _lines_of(file)
     lines[module].append(_line(code, row))
+    remove_leftovers(file.parent, CODES_FILE)
     _write_table(file, lines)
     _files[str(file.resolve())] = _File(_stamp(file), lines)
     _tables[_names([config, file])] = [_stamp(config), _stamp(file)], table.longer(module, code, row)

@@ -34,7 +34,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ecggen.atomic import whole_file
+from ecggen.atomic import remove_leftovers, whole_file
 from ecggen.errors import UserError
 from ecggen.plainfile import read_plain
 
@@ -147,6 +147,7 @@ def merge_leaderboard(results: Path, search: str, data: str, when: str, standing
         with FileLock(f"{path}.lock", timeout=LOCK_SECONDS):
             known = read_leaderboard(path, (*COLUMNS, *MERGED)) if path.exists() else []
             others = [row for row in known if row["search"] != search]
+            remove_leftovers(results, LEADERBOARD_FILE)
             _write(path, _ordered(_one_a_run(others + own)), (*COLUMNS, *MERGED))
     except Timeout:
         raise UserError(

@@ -78,6 +78,7 @@ def run_and_keep(
     labelled = check_data(run)
     with claim_folder(results, runid, run.train.steps, run_hash(run), force) as claim:
         if claim.state == "reuse":
+            (claim.folder / TRAINING_FILE).unlink(missing_ok=True)  # of a process that was killed once it was finished
             say(f"{claim.note}; --force trains it anew")
             return claim.folder
         if claim.note:
@@ -202,8 +203,8 @@ def _keep(
     info = _run_info(run, runid, time.time() - started)
     info |= {"steps": result.step, "best": result.best, **(extra_info or {})}
     write_json(claim.folder / INFO_FILE, info)
-    (claim.folder / TRAINING_FILE).unlink(missing_ok=True)
     claim.finish()
+    (claim.folder / TRAINING_FILE).unlink(missing_ok=True)  # not before: a kill in between would cost the training
 
 
 def _say_headless(labelled: bool, run: RunConfig, say: Say) -> None:

@@ -18,7 +18,7 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from ecggen.atomic import write_text
+from ecggen.atomic import remove_leftovers, target_of, write_text
 from ecggen.errors import UserError
 from ecggen.plainfile import read_plain
 from ecggen.runid import parse_runid
@@ -151,8 +151,7 @@ def _claim(folder: Path, note: str, run_hash: str, force: bool) -> Claim:
         return Claim(folder, "reuse", f"{folder.name} is finished with the same settings and is reused")
     if force:
         _empty(folder)
-    for leftover in folder.glob(".*.[0-9]*"):  # of a process that was killed while it wrote; see `atomic`
-        leftover.unlink(missing_ok=True)
+    remove_leftovers(folder)
     resumed = not _is_empty(folder)
     write_text(folder / _HASH, run_hash + "\n")
     if resumed:
@@ -221,7 +220,7 @@ def _make(folder: Path) -> None:
 
 def _is_empty(folder: Path) -> bool:
     """Whether nothing has been learned there yet."""
-    return all(entry.name in (_HASH, _LOCK, _SETTINGS) for entry in folder.iterdir())
+    return all((target_of(entry) or entry.name) in (_HASH, _LOCK, _SETTINGS) for entry in folder.iterdir())
 
 
 def _empty(folder: Path) -> None:

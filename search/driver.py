@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from ecggen.atomic import write_text
+from ecggen.atomic import remove_leftovers, write_text
 from ecggen.checkpoint import TRAINING_FILE
 from ecggen.codetable import read_codes
 from ecggen.errors import Interrupted, UserError
@@ -96,6 +97,7 @@ class Search:
         try:
             for trial in self.ledger.late():  # now there is more time
                 self.ledger.revive(trial, trial.full)
+            self.ledger.forget_unbegun()
             study = Study(self.folder, self.order.algorithm, self.order.metric, self.order.base.train.seed)
             study.reconcile(self.ledger, self.space.entries)
             elsewhere = equal_runs(alike(self.folder, self.order))
@@ -128,22 +130,28 @@ class Search:
         self.screen.stage(KEEPING)
         self.summary.write()
         outcome = conclude(self.order, self.ledger, self.results, workers, self.screen.say)
-        if over:
-            write_text(self.folder / DONE, f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n")
         forget_rounds(self.folder)
+        remove_leftovers(self.folder, below=True)
         for trial in self.ledger.trials:
             if trial.status != RUNNING and trial not in self.ledger.late():  # nobody will go on from it
                 (self.folder / trial.key / TRAINING_FILE).unlink(missing_ok=True)
         self.screen.stage(REPORT)
-        self._write_page()
+        now = datetime.now().astimezone()
+        self._write_page(now if over else None)
+        if over:
+            write_text(self.folder / DONE, f"{now:%Y-%m-%dT%H:%M:%S%z}\n")
         return outcome
 
-    def _write_page(self) -> None:
-        """The search as a page. Where that fails, the search is as whole as before, and no old page is left."""
+    def _write_page(self, finished: datetime | None) -> None:
+        """The search as a page. Where that fails, the search is as whole as without, and no old page is left.
+
+        Args:
+            finished: when the search is over, None where that is as its folder says.
+        """
         try:
             from search.report.page import write_report  # plotly and matplotlib, which nobody else needs here
 
-            write_report(self.folder)
+            write_report(self.folder, finished=finished)
         except Exception as fault:
             self._remove_page()
             said = " ".join(f"{type(fault).__name__}: {fault}".split())[:200]

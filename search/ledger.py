@@ -15,13 +15,14 @@ way goes on from its own training state, and one that was finished before anybod
 """
 
 import math
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ecggen.atomic import write_json, write_text
+from ecggen.atomic import target_of, write_json, write_text
 from ecggen.config import RunConfig
 from ecggen.configfile import dump_yaml, load_run_config
 from ecggen.errors import UserError
@@ -108,6 +109,13 @@ class Ledger:
     def equal(self, digest: str) -> Trial | None:
         """The trial of this search with the same hash, whatever became of it."""
         return self._by_hash.get(digest)
+
+    def forget_unbegun(self) -> None:
+        """Remove folders of trials that nobody knows: the search was killed between their settings and their note."""
+        for place in (*self.folder.glob(f"{TRIALS}/*/"), *self.folder.glob(f"{FINALISTS}/*/*/")):
+            names = {target_of(entry) or entry.name for entry in place.iterdir()}
+            if names <= {CONFIG_FILE, TRIAL_FILE} and not (place / TRIAL_FILE).exists():
+                shutil.rmtree(place)
 
     def begin(self, run: RunConfig, runid: str, params: Mapping[str, Any], study: int | None = None) -> Trial:
         """A new trial, kept on disk before it starts."""

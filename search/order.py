@@ -24,8 +24,8 @@ SEARCHES = "searches"
 # Files and folders that only show or find what was trained; they may change under a search.
 SHOWING = (
     "card.py", "codetable.py", "commandline.py", "encode.py", "events.py", "examination.py", "examine.py", "figures",
-    "gallery.py", "leaderboard.py", "observe.py", "options.py", "plainfile.py", "portrait.py", "progress.py", "runid.py",
-    "stepfolder.py",
+    "gallery.py", "leaderboard.py", "observe.py", "options.py", "plainfile.py", "portrait.py", "progress.py",
+    "runid.py", "stepfolder.py",
 )  # fmt: skip
 _KINDS: dict[type, tuple[str, ...]] = {
     int: ("trials", "grace", "reduction", "finalists", "seeds"),

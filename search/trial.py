@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ecggen.atomic import write_json, write_text
+from ecggen.atomic import whole_file, write_json, write_text
 from ecggen.checkpoint import MODEL_FILE, TRAINING_FILE, load_training, save_model
 from ecggen.config import RunConfig
 from ecggen.configfile import from_dict
@@ -142,9 +142,8 @@ def keep(run: RunConfig, result: RunResult, workplace: Path, judge: bool) -> Non
 def judge_model(run: RunConfig, model: Any, path: Path) -> None:
     """The sums of every record of the validation split, from which finalists are compared."""
     sums = validation_sums(model, ECGDataset(run, "val"))
-    temporary = path.with_name(f".{path.name}.npz")
-    np.savez(temporary, **sums)  # type: ignore[arg-type]
-    temporary.replace(path)
+    with whole_file(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **sums)  # type: ignore[arg-type]
 
 
 def reason_of(fault: BaseException) -> str:

@@ -1,6 +1,8 @@
 """Fixtures shared by all tests."""
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 # Before torch is loaded: threads that wait must not keep a core busy.
@@ -29,3 +31,20 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     os.environ["ECGGEN_CACHE"] = str(folder)
     return folder
+
+
+@pytest.fixture
+def fault(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Notes a fault that was injected and survived, for the table of tests/faults; to be called last.
+
+    Its arguments: the fault, times injected, work lost in trainings or validations, what happened. The rows go to the
+    file that $ECGGEN_FAULTS names, if it does.
+    """
+
+    def note(what: str, times: int, lost: int, behaviour: str) -> None:
+        if path := os.environ.get("ECGGEN_FAULTS"):
+            row = {"fault": what, "times": times, "lost": lost, "behaviour": behaviour, "test": request.node.nodeid}
+            with Path(path).open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(row) + "\n")
+
+    return note

@@ -101,7 +101,7 @@ class TokenEncoder(nn.Module):
         return torch.zeros(b, m, width, device=tokens.device, dtype=packed.dtype).scatter(1, index, packed)
 
     def _seen(self, present: Tensor, beat: Tensor) -> Tensor | None:
-        """Which tokens [B, M] of which beats a token sees: those present; for `causal` its own chunk's and earlier ones.
+        """Which tokens [B, M] of which beats a token sees: those present; for `causal` of its own chunk and earlier.
 
         Returns:
             bool [B, 1, 1 or M, M], True = seen, or None where that is all of them.

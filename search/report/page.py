@@ -29,12 +29,13 @@ Part = TypeVar("Part")
 DAMAGE = (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
-def write_report(folder: Path, out: Path | None = None) -> Path:
+def write_report(folder: Path, out: Path | None = None, finished: datetime | None = None) -> Path:
     """Write the page of a search, whole or not at all.
 
     Args:
         folder: of the search, finished or not.
         out: the page; by default `report.html` in the folder.
+        finished: when the search is over, for a page that is written before the folder says so.
 
     Returns:
         where it is.
@@ -43,7 +44,9 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
         UserError: the folder holds no search, or the page cannot be written.
     """
     path = folder / REPORT_FILE if out is None else out
-    text = page_text(gather(folder), path)
+    facts = gather(folder)
+    facts.finished = finished or facts.finished
+    text = page_text(facts, path)
     try:
         write_text(path, text)
     except OSError as fault:

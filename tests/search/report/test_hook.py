@@ -31,7 +31,7 @@ def test_the_end_of_a_search_writes_its_page(search):
 
 
 def test_a_page_that_fails_costs_a_line_and_nothing_else(search, monkeypatch):
-    def broken(folder):
+    def broken(folder, finished):
         raise ValueError("no ink\nleft")
 
     monkeypatch.setattr("search.report.page.write_report", broken)
@@ -42,7 +42,7 @@ def test_a_page_that_fails_costs_a_line_and_nothing_else(search, monkeypatch):
 
 
 def test_a_page_that_fails_takes_that_of_an_older_state_with_it(search, monkeypatch):
-    def broken(folder):
+    def broken(folder, finished):
         raise ValueError("no ink left")
 
     search.close(1)
@@ -85,7 +85,8 @@ def test_a_page_that_says_it_is_unfinished_stays_when_the_search_goes_on(search,
 def test_rebuilding_writes_the_page_once_and_leaves_the_search_as_it_was(search, monkeypatch, finished):
     pages, mark = [], (search.folder / DONE).read_bytes()
     monkeypatch.setattr(
-        "search.report.page.write_report", lambda folder: pages.append((folder / DONE).exists()) or write_report(folder)
+        "search.report.page.write_report",
+        lambda folder, finished: pages.append((folder / DONE).exists()) or write_report(folder, finished=finished),
     )
     if not finished:
         (search.folder / DONE).unlink()

@@ -1,0 +1,82 @@
+"""What mortal processes do: the entry points, called as a user calls them, in a process of their own."""
+
+import sys
+from contextlib import contextmanager
+
+
+def train(*words):
+    """main.py."""
+    import main
+
+    return main.main(list(words))
+
+
+def search(*words):
+    """run_search.py, its trials trained in this process by `InTurn`: Ray's part is left out, every write is its own."""
+    from ray import tune
+
+    import run_search
+    from search import driver
+    from search.cluster import Resources
+
+    @contextmanager
+    def no_ray(address):
+        yield Resources(1, 0, 1, local=True)
+
+    run_search.ray_beside_imports = no_ray
+    driver.run_round = rounds(tune)
+    return run_search.main(list(words))
+
+
+def rounds(tune, before=lambda config: None):
+    """In the place of `run_round`: trains one trial after the other; `before` is called before each."""
+    from search.searcher import Searcher
+    from search.trial import run_trial
+
+    def run_round(searcher, scheduler, setup, share, search_over, root, name):
+        trials = 0
+        while (config := searcher.suggest(f"{name}-{trials}")) != Searcher.FINISHED:
+            before(config)
+            at, reports = f"{name}-{trials}", []
+
+            def report(row, at=at, reports=reports):
+                if reports:
+                    searcher.on_trial_result(at, reports[-1])
+                reports.append(row)
+
+            tune.report = report
+            run_trial(config, setup)
+            searcher.on_trial_complete(at, reports[-1])
+            trials += 1
+
+    return run_round
+
+
+def report(*words):
+    """python -m search.report."""
+    from search.report.__main__ import main
+
+    return main(list(words))
+
+
+def cache(*words):
+    """The preprocessed records of a tiny run with these settings, found or built."""
+    from ecggen.configfile import apply_overrides
+    from ecggen.data.cache import find_or_build
+    from tests.tiny import tiny_run
+
+    run = apply_overrides(tiny_run(), list(words))
+    sys.stdout.write(f"{find_or_build(run.data, run.model.signal)}\n")
+
+
+def codes(results, first, count):
+    """Run ids for so many basis sizes, each with a row of its own in the results folder's table."""
+    from pathlib import Path
+
+    from ecggen.runid import ensure_runid
+    from tests.fake_search import V1
+    from tests.tiny import tiny_run
+
+    for size in range(first, first + count):
+        name = ensure_runid(tiny_run(model__vcg__basis_k=size), V1, Path(results))
+        sys.stdout.write(f"{size} {name}\n")
