@@ -124,7 +124,7 @@ def long_table(folder: Path, repeats: int) -> tuple[float, float, float]:
     """Seconds to write a table of many trials, to read it back, and to rank what it holds."""
     rng, base = random.Random(0), order_of("random", 1).base
     trials = [
-        Trial(number, f"trials/{number:05d}_m1s1k{number}", f"m1s1k{number}", f"{number:064x}", 0, 400, 
+        Trial(number, f"trials/{number:05d}_m1s1k{number}", f"m1s1k{number}", f"{number:064x}", 0, 400,
               {name: rng.random() for name in TURNED}, COMPLETED, step=400, seconds=4.0, metrics=curve(base, rng)[-1])
         for number in range(1, ROWS + 1)
     ]  # fmt: skip

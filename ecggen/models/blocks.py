@@ -218,10 +218,10 @@ class ResidualHead(nn.Module):
         assert base.ndim == 3 and base.shape[1] == N_LEADS, (
             f"base: expected [M, {N_LEADS}, T'], got {tuple(base.shape)}"
         )
-        mixed = nn.functional.gelu(_Depthwise.apply(base, self.depthwise.weight, self.depthwise.bias))  # type: ignore[no-untyped-call]
-        return torch.baddbmm(
-            self.pointwise.bias[:, None], self.pointwise.weight[:, :, 0].expand(len(mixed), -1, -1), mixed
-        )
+        mixed = nn.functional.gelu(_Depthwise.apply(base, self.depthwise.weight, self.depthwise.bias))
+        weight, bias = self.pointwise.weight[:, :, 0], self.pointwise.bias
+        assert bias is not None
+        return torch.baddbmm(bias[:, None], weight.expand(len(mixed), -1, -1), mixed)
 
 
 class AngleCalib(nn.Module):
