@@ -6,6 +6,7 @@ as the files stay what they are, rows are found by their values, and a new row i
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -119,7 +120,7 @@ def read_codes(config: Path, results: Path | None = None) -> CodeTable:
 
 
 def _names(files: Iterable[Path]) -> tuple[str, ...]:
-    return tuple(str(file.resolve()) for file in files)
+    return tuple(os.path.realpath(file) for file in files)
 
 
 def _read(files: list[Path]) -> CodeTable:
@@ -230,14 +231,14 @@ def _append(file: Path, module: str, row: Row, config: Path, results: Path) -> i
     lines[module].append(_line(code, row))
     remove_leftovers(file.parent, CODES_FILE)
     _write_table(file, lines)
-    _files[str(file.resolve())] = _File(_stamp(file), lines)
+    _files[os.path.realpath(file)] = _File(_stamp(file), lines)
     _tables[_names([config, file])] = [_stamp(config), _stamp(file)], table.longer(module, code, row)
     return code
 
 
 def _lines_of(file: Path) -> dict[str, list[str]]:
     """The rows of a results folder's own table, each as the line that says it."""
-    known = _files.get(str(file.resolve()))
+    known = _files.get(os.path.realpath(file))
     if known is not None and known.stamp == _stamp(file):
         return {module: list(lines) for module, lines in known.lines.items()}
     lines: dict[str, list[str]] = {module: [] for module in MODULES}
