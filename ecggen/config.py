@@ -164,9 +164,7 @@ class TrainConfig:
     clip: float = 1.0  # norm of the gradient
     all_leads: float = 0.2  # share of steps in which every lead is shown
     reduced_sets: float = 0.0  # share of the steps that show I, II and one chest lead drawn for each record
-    rotation: float = 0.0  # degrees, sd of a random turn of each record's heart in a step
-    scaling: float = 0.0  # sd of the logarithm of a random gain of each record in a step
-    hidden_weight: float = 1.0  # weight of a hidden lead's error in the reconstruction, beside 1 for a shown one
+    robust: float = 0.0  # a beat's error, in variances of its lead, beyond which it counts by its root; 0 = never
     min_leads: int = 1  # leads shown in the other steps, at least
     max_leads: int = 8  # and at most
     max_beats: int = 8  # neighbouring beats of a record that a step sees, drawn anew each time; 0 = all

@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ecggen.augment import varied
 from ecggen.checkpoint import load_training, save_training
 from ecggen.config import RunConfig, TrainConfig
 from ecggen.curriculum import records_of_step, shown_leads
@@ -39,7 +38,7 @@ CHOOSES = "val_hidden_r"  # the metric of the best checkpoint; `val_r` stands in
 FINAL_LR = 0.02  # share of the learning rate left at the end of the cosine
 BETAS = (0.9, 0.98)
 # Streams of random numbers that must not be one another's.
-SHOW, DROPOUT, VARY = 1, 2, 3  # `curriculum` has the one of the order of records
+SHOW, DROPOUT = 1, 2  # `curriculum` has the one of the order of records
 
 
 @dataclass
@@ -175,8 +174,7 @@ class Trainer:
             group["lr"] = learning_rate(cfg, self.step)
         torch.manual_seed(int(np.random.SeedSequence((cfg.seed, DROPOUT, self.step)).generate_state(1)[0]))
         self.model.train()
-        ecg = varied(cfg, np.random.default_rng((cfg.seed, VARY, self.step)), batch["ecg"], lead_present)
-        out = self.model.forward_gen(ecg.to(self.device), shown, boundaries)
+        out = self.model.forward_gen(batch["ecg"].to(self.device), shown, boundaries)
         state = self.model.ttt.state
         terms = loss_terms(
             out,
@@ -184,7 +182,7 @@ class Trainer:
             self.model.projection,
             state.prior,
             self.run.model.ttt.chunk_size,
-            cfg.hidden_weight,
+            cfg.robust,
         )
         loss = total_loss(terms, cfg.loss)
         value = float(loss.detach())

@@ -73,7 +73,6 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.augment": ("ecggen.config", "ecggen.leads", "ecggen.models"),
     "ecggen.train": (
         *CORE,
-        "ecggen.augment",
         "ecggen.curriculum",
         "ecggen.checkpoint",
         "ecggen.eval",

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from ecggen.config import LossConfig, ProjectionConfig
-from ecggen.losses import loss_terms, reconstruction, rendered_beats, state_path, total_loss
-from ecggen.models.blocks import LeadProjection
+from ecggen.config import LossConfig
+from ecggen.losses import reconstruction, rendered_beats, state_path, total_loss
 
 
 def beats(records: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,39 +38,30 @@ def test_missing_leads_and_padding_do_not_count():
     assert reconstruction(x, spoiled, present).isfinite()
 
 
-def test_weights_say_which_leads_of_a_record_matter():
+def test_robust_errors_count_as_they_are_where_small_and_by_their_root_where_large():
     y, present = beats()
-    x = y.clone()
-    x[:, 3] += 1.0
-    plain = reconstruction(x, y, present)
-    weight = torch.ones(3, 12)
-    torch.testing.assert_close(reconstruction(x, y, present, 7 * weight), plain)  # only proportions count
-    weight[:, 3] = 4.0
-    torch.testing.assert_close(reconstruction(x, y, present, weight), plain * 4 / (15 / 12))
-    weight[:, 3] = 0.0
-    assert reconstruction(x, y, present, weight) == 0
-
-
-def test_hidden_leads_count_as_their_weight_says():
-    y, present = beats()
-    shown = torch.ones(3, 12, dtype=torch.bool)
-    shown[:, 6:] = False
-    x = y.clone()
-    x[:, 6:] += 1.0
-    out = {
-        "meta": {"beat_mask": present[:, 0], "lead_mask": shown, "beats": y},
-        "E_hat_seq": x.transpose(1, 2),
-        "V_seq": torch.ones(3, 4, 3, 20),
-        "W_seq": torch.zeros(3, 4, 5),
-        "residual_seq": torch.zeros(3, 4, 12, 20),
-        "chunk_mask": present[:, 0],
-    }
-    projection = LeadProjection(ProjectionConfig(), 5)
-    alike, hidden = (
-        loss_terms(out, shown.new_ones(3, 12), projection, torch.zeros(5), 1, weight)["reconstruction"]
-        for weight in (1.0, 3.0)
+    near = y + 1e-3 * torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(
+        reconstruction(near, y, present, 0.5), reconstruction(near, y, present), rtol=1e-3, atol=0
     )
-    torch.testing.assert_close(hidden, alike * 3 / 2)
+    far = y.clone()
+    far[1, 3, 2] += 1000.0
+    plain, robust = reconstruction(far, y, present), reconstruction(far, y, present, 0.5)
+    variances = plain * 12 * 12  # one of twelve beats of one of twelve leads is off
+    torch.testing.assert_close(robust * 12 * 12, 2 * (0.5 * variances).sqrt(), rtol=1e-3, atol=0)
+
+
+def test_one_lost_electrode_no_longer_outweighs_all_else():
+    y, present = beats()
+    off = y + 0.3
+    off[0, 3] += 50.0
+
+    def pull(robust):
+        at = off.clone().requires_grad_()
+        reconstruction(at, y, present, robust).backward()
+        return at.grad[0, 3].norm() / at.grad[0, 4].norm()
+
+    assert pull(0.0) > 100 > 12 > pull(1.0)
 
 
 def test_each_beat_is_held_against_its_own_chunks_rendering():

@@ -57,14 +57,13 @@ def test_equal_seeds_give_equal_weights_and_others_do_not():
     assert same_weights(a, b) and not same_weights(a, other)
 
 
-@pytest.mark.parametrize(("mode", "average"), [("vector", 0.0), ("mlp", 0.0), ("vector", 0.5)])
-def test_interrupted_at_three_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, mode, average):
+@pytest.mark.parametrize(("mode", "average", "robust"), [("vector", 0.0, 0.0), ("mlp", 0.0, 0.0), ("vector", 0.5, 1.0)])
+def test_interrupted_at_three_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, mode, average, robust):
     run = tiny_run(
         model__fast_state__mode=mode,
         model__encoder__dropout=0.1,
         train__average=average,
-        train__rotation=5.0,
-        train__scaling=0.1,
+        train__robust=robust,
     )
     whole = train(run, quiet=True)
     first = train(run, lambda step, _: step == 3, tmp_path, quiet=True)
