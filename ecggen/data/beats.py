@@ -4,8 +4,10 @@ A beat is the unit of observation: one more picture of the same heart. All windo
 median RR interval), so that the R peak stands at the same place in each of them and beats differ in shape, not in cut.
 """
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -42,9 +44,10 @@ def rr_spans(peaks: Tensor, n_samples: int, before: float) -> tuple[list[Span], 
     """
     if len(peaks) < MIN_BEATS:
         return [], len(peaks)
-    rr = max(round(float(torch.diff(peaks).double().quantile(0.5))), 2)
+    at = [int(p) for p in peaks.tolist()]  # a dozen numbers: Python is done before torch has begun
+    rr = max(round(statistics.median(after - p for p, after in pairwise(at))), 2)
     lead_in = round(before * rr)
-    starts = [int(p) - lead_in for p in peaks.tolist()]
+    starts = [p - lead_in for p in at]
     spans = [(s, s + rr) for s in starts if s >= 0 and s + rr <= n_samples]
     return spans, len(starts) - len(spans)
 
