@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SEARCHES := benchmarks/search.py benchmarks/asha.py
+SEARCHES := benchmarks/overhead.py benchmarks/efficiency.py benchmarks/asha.py benchmarks/scale.py
 EVIDENCE := benchmarks/evidence.py benchmarks/drift.py benchmarks/frank.py benchmarks/elsewhere.py
 ASKED := benchmarks/ablation.py  # needs runs to be named
 

@@ -65,7 +65,7 @@ def run_new(args: argparse.Namespace, console: Console) -> None:
         search_folder(args.results, name)
     with interrupt.at_once():
         check_places(args.results, args.storage)
-    with ray_beside_imports(args.address) as resources:
+    with ray_beside_imports(args, console) as resources:
         check_share(how, resources)
         from search.folders import begin, check_order, data_name, unfinished_searches
 
@@ -82,13 +82,16 @@ def run_new(args: argparse.Namespace, console: Console) -> None:
 
 
 @contextmanager
-def ray_beside_imports(address: str | None) -> Iterator[cluster.Resources]:
+def ray_beside_imports(args: argparse.Namespace, console: Console) -> Iterator[cluster.Resources]:
     """Ray while something is done. Half of the start is importing, which goes on while Ray starts."""
+    if not args.quiet:
+        what = "starting workers" if args.address in (None, "local") else f"joining {args.address}"
+        console.print(f"loading, and {what}: some seconds", highlight=False)
     importing = threading.Thread(target=_import_driver)
     with ExitStack() as stack:
         with interrupt.at_once():
             importing.start()
-            resources = stack.enter_context(cluster.running(address))
+            resources = stack.enter_context(cluster.running(args.address))
             importing.join()
         yield resources
 
@@ -130,7 +133,7 @@ def run_again(args: argparse.Namespace, console: Console) -> None:
     folder = search_folder(args.results, args.resume)
     refuse_asked(args, "--resume", "a search is carried on as it was begun")
     how = how_of(args)
-    with owned(folder), ray_beside_imports(args.address) as resources:
+    with owned(folder), ray_beside_imports(args, console) as resources:
         from search.driver import Search
         from search.folders import carry_on
 

@@ -11,24 +11,28 @@ is removed.
 
 import argparse
 import csv
+import json
 import random
 import statistics
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 
 from ecggen.atomic import write_json
 from ecggen.checkpoint import MODEL_FILE
 from ecggen.config import RunConfig
 from ecggen.configfile import apply_settings, from_dict, load_run_config
+from ecggen.eval import VALIDATION
 from ecggen.runid import run_hash
 from search import driver
 from search.cluster import Resources
-from search.ledger import COMPLETED, RESULT_FILE, WHOLE, Ledger, Trial
+from search.ledger import COMPLETED, RESULT_FILE, WHOLE, Ledger, Trial, ranked
 from search.order import How, Order, write_order
 from search.searcher import LedgerSearcher
 from search.summary import COLUMNS, TRIALS_FILE, trial_row, write_table
@@ -39,6 +43,7 @@ V1 = REPO / "configs" / "train" / "v1.yaml"
 FEW, ROWS = 100, 10_000
 AROUND = 40  # trials on each side of a number, whose median is its cost
 VALIDATIONS = 4  # reports of a trial
+REPEATS = 3
 METRIC = "val_hidden_r"
 # Every point needs a run id of its own, the costly case: both terms are part of the code table.
 TURNED = {"train.loss.smoothness": {"uniform": [0.0, 1.0]}, "train.loss.energy": {"uniform": [0.0, 1.0]}}
@@ -50,7 +55,7 @@ class Clocked:
     def __init__(self) -> None:
         self.costs: list[tuple[float, float]] = []  # processor and wall seconds of each trial
 
-    def __call__(self, searcher: LedgerSearcher, *rest: Any) -> None:
+    def __call__(self, searcher: LedgerSearcher, scheduler: Any, setup: Any, *rest: Any) -> None:
         """As `run_round`."""
         while True:
             key = f"simulated-{len(self.costs)}"
@@ -59,7 +64,7 @@ class Clocked:
             spent = _since(begin)
             if not isinstance(asked, dict):
                 return
-            reports = self._train(searcher, searcher.live[key], from_dict(_json(asked["run"])))
+            reports = self._train(searcher, searcher.live[key], from_dict(json.loads(asked["run"])))
             begin = time.process_time(), time.perf_counter()
             for report in reports[:-1]:
                 searcher.on_trial_result(key, report)
@@ -78,14 +83,13 @@ class Clocked:
 
 def curve(run: RunConfig, rng: random.Random) -> list[dict[str, float]]:
     """A learning curve, as a training would have it."""
-    last = rng.uniform(0.2, 0.9)
-    steps = [run.train.steps * at // VALIDATIONS for at in range(1, VALIDATIONS + 1)]
-    figures = ("val_hidden_r", "val_hidden_r2", "val_r", "val_r2")
-    return [
-        {"step": float(step), "seconds": 0.01 * step, "train_loss": 1 / step,
-         **dict.fromkeys(figures, last * step / steps[-1])}
-        for step in steps
-    ]  # fmt: skip
+    last, budget = rng.uniform(0.2, 0.9), run.train.steps
+    rows = []
+    for at in range(1, VALIDATIONS + 1):
+        step = float(budget * at // VALIDATIONS)
+        row = {"step": step, "seconds": 0.01 * step, "train_loss": 1 / step}
+        rows.append(row | dict.fromkeys(VALIDATION, last * step / budget))
+    return rows
 
 
 def order_of(algorithm: str, trials: int) -> Order:
@@ -98,78 +102,94 @@ def order_of(algorithm: str, trials: int) -> Order:
     )  # fmt: skip
 
 
-def costs(algorithm: str, trials: int, results: Path) -> list[tuple[float, float]]:
-    """Processor and wall seconds of every trial of a simulated search."""
+def costs(algorithm: str, trials: int, results: Path) -> tuple[list[tuple[float, float]], float]:
+    """Processor and wall seconds of every trial of a simulated search; seconds to read and rank its folders."""
     folder = results / "searches" / algorithm
     write_order(folder, order_of(algorithm, trials))
     clocked = Clocked()
     driver.run_round = clocked  # type: ignore[assignment]
-    search = driver.Search(folder, results, How(), Console(file=(results / "said").open("w")))
-    share = search.check(Resources(cpus=2, gpus=0, nodes=1, local=True))
-    search._train(driver.Setup(search._storage(), None), share, driver.Clock(None))  # type: ignore[arg-type]
-    done = [trial for trial in Ledger(folder).trials if trial.status == COMPLETED]
-    if len(done) != trials:
-        sys.exit(f"simulated search: expected {trials} trials in its folder, got {len(done)}")
-    return clocked.costs
+    with (results / "said").open("w", encoding="utf-8") as said:
+        search = driver.Search(folder, results, How(), Console(file=said))
+        share = search.check(Resources(cpus=2, gpus=0, nodes=1, local=True))
+        search._train(driver.Setup(search._storage(), None), share, driver.Clock(None))  # type: ignore[arg-type]
+    begin = time.perf_counter()
+    best = ranked(Ledger(folder).whole(), METRIC)
+    spent = time.perf_counter() - begin
+    if len(best) != trials:
+        sys.exit(f"simulated search: expected {trials} trials in its folder, got {len(best)}")
+    return clocked.costs, spent
 
 
 def around(found: list[tuple[float, float]], number: int) -> tuple[float, float]:
     """Median cost of the trials about this number."""
-    window = found[max(0, number - AROUND) : number + AROUND]
+    last = min(len(found), number + AROUND)
+    window = found[max(0, last - 2 * AROUND) : last]
     processor, wall = (statistics.median(each) for each in zip(*window, strict=True))
     return processor, wall
 
 
-def long_table(folder: Path, repeats: int) -> tuple[float, float, float]:
-    """Seconds to write a table of many trials, to read it back, and to rank what it holds."""
+def long_table(folder: Path, repeats: int) -> list[tuple[str, float]]:
+    """Seconds to write a table of many trials, to read it, and to rank what it holds."""
     rng, base = random.Random(0), order_of("random", 1).base
-    trials = [
-        Trial(number, f"trials/{number:05d}_m1s1k{number}", f"m1s1k{number}", f"{number:064x}", 0, 400,
-              {name: rng.random() for name in TURNED}, COMPLETED, step=400, seconds=4.0, metrics=curve(base, rng)[-1])
-        for number in range(1, ROWS + 1)
-    ]  # fmt: skip
+    trials = []
+    for number in range(1, ROWS + 1):
+        params = {name: rng.random() for name in TURNED}
+        key = f"trials/{number:05d}_m1s1k{number}"
+        trial = Trial(number, key, f"m1s1k{number}", f"{number:064x}", 0, base.train.steps, params, COMPLETED)
+        trial.step, trial.seconds, trial.metrics = base.train.steps, 4.0, curve(base, rng)[-1]
+        trials.append(trial)
     path = folder / TRIALS_FILE
     times = []
     for _ in range(repeats):
-        begin = time.perf_counter()
+        at = [time.perf_counter()]
         write_table(path, (*COLUMNS, *TURNED, "hash", "folder"), (trial_row(trial, TURNED) for trial in trials))
-        written = time.perf_counter()
+        at.append(time.perf_counter())
         with path.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
-        read = time.perf_counter()
         whole = [row for row in rows if row["status"] in WHOLE]
         best = sorted(whole, key=lambda row: -float(row[METRIC] or "-inf"))
-        times.append((written - begin, read - written, time.perf_counter() - read))
-        assert len(best) == ROWS and float(best[0][METRIC]) >= float(best[-1][METRIC])
-    return tuple(statistics.median(each) for each in zip(*times, strict=True))  # type: ignore[return-value]
+        at.append(time.perf_counter())
+        frame = pd.read_csv(path)
+        first = frame[frame.status.isin(WHOLE)].sort_values(METRIC, ascending=False).iloc[0]
+        at.append(time.perf_counter())
+        assert len(best) == ROWS and best[0]["runid"] == first.runid
+        times.append([after - before for before, after in pairwise(at)])
+    names = ("written", "read and ranked by csv", "read and ranked by pandas")
+    return list(zip(names, (statistics.median(each) for each in zip(*times, strict=True)), strict=True))
 
 
 def _since(begin: tuple[float, float]) -> tuple[float, float]:
     return time.process_time() - begin[0], time.perf_counter() - begin[1]
 
 
-def _json(text: str) -> Any:
-    import json
-
-    return json.loads(text)
-
-
 def main() -> None:
     """Parses, measures, prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=2000, help="of a simulated search")
-    parser.add_argument("--algorithms", default="random,optuna")
+    parser.add_argument("--algorithms", default="random,optuna", help="that suggest points")
     args = parser.parse_args()
+    print(f"Driver's ms for a trial of {VALIDATIONS} reports: medians of {2 * AROUND} trials around each number")
+    print("| algorithm | trial | processor | to trial 100 | wall | wanted |\n|---|---|---|---|---|---|")
     for algorithm in args.algorithms.split(","):
         with tempfile.TemporaryDirectory(prefix="ecggen-bench-") as folder:
-            begin = time.perf_counter()
-            found = costs(algorithm, args.trials, Path(folder))
-            print(algorithm, f"{time.perf_counter() - begin:.1f} s", flush=True)
-            for number in sorted({FEW, *range(250, args.trials, 250), args.trials - AROUND}):
-                processor, wall = around(found, number)
-                print(f"  {number}: {1e3 * processor:.1f} ms processor, {1e3 * wall:.1f} ms wall", flush=True)
+            found, ledger = costs(algorithm, args.trials, Path(folder))
+        first = around(found, FEW)[0]
+        for number in sorted({FEW, args.trials // 4, args.trials // 2, args.trials}):
+            processor, wall = around(found, number)
+            wanted = "<= 1.5" if number == args.trials else ""
+            ratio = processor / first
+            print(
+                f"| {algorithm} | {number} | {1e3 * processor:.1f} | {ratio:.2f} | {1e3 * wall:.1f} | {wanted} |",
+                flush=True,
+            )
+        print(
+            f"The folders of these {args.trials} trials are read and ranked in {ledger:.2f} s, as a report does.",
+            flush=True,
+        )
     with tempfile.TemporaryDirectory(prefix="ecggen-bench-") as folder:
-        print("10,000 rows: write, read, rank", long_table(Path(folder), 3))
+        print(f"\n{TRIALS_FILE} of {ROWS:,} rows; medians of {REPEATS}\n| | s | wanted |\n|---|---|---|")
+        for name, seconds in long_table(Path(folder), REPEATS):
+            print(f"| {name} | {seconds:.3f} | {'<= 1' if 'ranked' in name else ''} |")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 Both follow from the seed and the step alone, so that a training that is carried on sees what it would have seen.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,8 +19,14 @@ def records_of_step(cfg: TrainConfig, step: int, records: int) -> np.ndarray:
     """The records of a step: every epoch is a permutation of its own, its remainder is dropped."""
     size = min(cfg.batch_size, records)
     epoch, within = divmod(step, records // size)
-    order = np.random.default_rng((cfg.seed, ORDER, epoch)).permutation(records)
-    return order[within * size : (within + 1) * size]
+    return _order(cfg.seed, epoch, records)[within * size : (within + 1) * size].copy()
+
+
+@lru_cache(maxsize=2)  # drawn once an epoch, not at each of its steps
+def _order(seed: int, epoch: int, records: int) -> np.ndarray:
+    order = np.random.default_rng((seed, ORDER, epoch)).permutation(records)
+    order.setflags(write=False)
+    return order
 
 
 def shown_leads(cfg: TrainConfig, rng: np.random.Generator, lead_present: Tensor) -> Tensor:

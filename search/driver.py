@@ -7,6 +7,7 @@ again: what is whole is not trained twice.
 """
 
 import gc
+import importlib
 import math
 import threading
 import time
@@ -114,11 +115,14 @@ class Search:
         # What is left of Tune is freed now: an object of Ray's that is freed while Ray ends takes the process with it.
         gc.collect()
         ending = threading.Thread(target=cluster.stop)  # takes more than a second, and nobody needs to wait for it
-        ending.start()
+        loading = threading.Thread(target=_load_page)  # as long as all else about the page; not needed before
+        for thread in (ending, loading):
+            thread.start()
         try:
             return self.close(share.concurrency)
         finally:
             ending.join()
+            loading.join()
 
     def close(self, workers: int, over: bool = True) -> Outcome:
         """Leaderboard, promoted folders, tables, page: made from the trials' folders, as often as one likes.
@@ -291,6 +295,12 @@ class Search:
                     study.feed(params, value, source, entries)
                     count += 1
             self.screen.say(f"warm start: {count} results of {name} fit this space")
+
+
+def _load_page() -> None:
+    """Load what makes the page; where that fails, so does the page, and says why."""
+    with suppress(Exception):
+        importlib.import_module("search.report.page")
 
 
 def _fault(raised: BaseException) -> str:

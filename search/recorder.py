@@ -77,6 +77,8 @@ class Recorder:
             self.learned(trial)
         self.summary.refresh()
         self.screen.ended(trial)
+        if self.clock.budget is None:
+            return
         whole = [one.seconds for one in self.summary.ledger if one.status in WHOLE]
         if whole:
             self.clock.reserve = BESIDE + MARGIN * statistics.median(whole) * -(-self.repeats // self.at_once)

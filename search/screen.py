@@ -15,7 +15,7 @@ from ecggen.leaderboard import Standing
 from ecggen.progress import redraws
 from ecggen.runs import kept_folder
 from search.finals import Outcome
-from search.ledger import COMPLETED, FAILED, REUSED, Ledger, Trial
+from search.ledger import COMPLETED, FAILED, REUSED, WHOLE, Ledger, Trial, is_finalist
 from search.live import Redrawn, redrawn
 from search.order import Order
 from search.summary import kind_of
@@ -36,6 +36,7 @@ class Screen:
         self.start = time.monotonic()
         self.view: View | None = None
         self.drawn: Redrawn | None = None
+        self.top = max(map(self._figure, ledger.whole()), default=(-math.inf, ""))  # of all whole trials so far
 
     @contextmanager
     def live(self, at_once: int, time_left: Callable[[], float | None]) -> Iterator[None]:
@@ -74,6 +75,8 @@ class Screen:
 
     def ended(self, trial: Trial) -> None:
         """A trial is over."""
+        if trial.status in WHOLE and not is_finalist(trial):
+            self.top = max(self.top, self._figure(trial))
         if self.view is not None:
             self.view.table.live.pop(trial.key, None)
             if trial.status != FAILED:
@@ -101,9 +104,12 @@ class Screen:
         return f"finalist {trial.runid} seed {trial.seed}"
 
     def _best(self) -> str:
-        figures = [(trial.metrics.get(self.order.metric, math.nan), trial.runid) for trial in self.ledger.whole()]
-        known = [figure for figure in figures if math.isfinite(figure[0])]
-        return f"; best {max(known)[0]:.4f} {max(known)[1]}" if known and self.view is None else ""
+        figure, runid = self.top
+        return f"; best {figure:.4f} {runid}" if math.isfinite(figure) and self.view is None else ""
+
+    def _figure(self, trial: Trial) -> tuple[float, str]:
+        value = trial.metrics.get(self.order.metric, math.nan)
+        return (value if math.isfinite(value) else -math.inf), trial.runid
 
 
 def leaderboard_table(standings: tuple[Standing, ...], name: str) -> Table:

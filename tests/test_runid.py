@@ -1,4 +1,5 @@
 import itertools
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -217,3 +218,36 @@ def test_sizes_of_the_other_mode_are_no_part_of_a_run():
     mlp = tiny_run(model__fast_state__mode="mlp")
     assert run_hash(mlp) == run_hash(tiny_run(model__fast_state__mode="mlp", model__fast_state__size=32))
     assert run_hash(mlp) != run_hash(tiny_run(model__fast_state__mode="mlp", model__fast_state__hidden=8))
+
+
+def test_rows_of_one_process_and_of_others_follow_each_other(tmp_path):
+    other = "import sys; from pathlib import Path; from ecggen.codetable import add_row\n"
+    other += "print(add_row('k', {'model.vcg.basis_k': 51}, Path(sys.argv[1]), Path(sys.argv[2])))"
+    first = add_row("k", {"model.vcg.basis_k": 50}, V1, tmp_path)
+    ran = subprocess.run([sys.executable, "-c", other, V1, tmp_path], capture_output=True, text=True, check=True)
+    assert int(ran.stdout) == first + 1
+    assert add_row("k", {"model.vcg.basis_k": 51}, V1, tmp_path) == first + 1  # not the one that this process knew
+    assert add_row("k", {"model.vcg.basis_k": 52}, V1, tmp_path) == first + 2
+    kept = yaml.safe_load((tmp_path / "codes.yaml").read_text())["codes"]["k"]
+    assert kept == {first + at: {"model.vcg.basis_k": 50 + at} for at in range(3)}
+
+
+def test_a_table_that_is_edited_by_hand_is_read_again(tmp_path):
+    code = add_row("k", {"model.vcg.basis_k": 50}, V1, tmp_path)
+    text = (tmp_path / "codes.yaml").read_text()
+    (tmp_path / "codes.yaml").write_text(text.replace("basis_k: 50", "basis_k: 5"))
+    assert read_codes(V1, tmp_path).rows["k"][code] == {"model.vcg.basis_k": 5}
+    assert runid_of(changed("model.vcg.basis_k=50"), read_codes(V1, tmp_path)) is None
+
+
+def test_a_table_that_grew_is_the_one_that_is_read_from_its_file(tmp_path):
+    rows = [{"model.vcg.basis_k": 40 + at % 7, **({"train.loss.energy": 0.5} if at > 6 else {})} for at in range(14)]
+    codes = [add_row("k", row, V1, tmp_path) for row in rows]
+    grown = read_codes(V1, tmp_path)
+    (tmp_path / "again").mkdir()
+    shutil.copy(tmp_path / "codes.yaml", tmp_path / "again")
+    again = read_codes(V1, tmp_path / "again")
+    assert again.rows == grown.rows and len(set(codes)) == 14
+    assert [table.code_of("k", row) for table in (grown, again) for row in rows] == 2 * codes
+    run = changed("model.vcg.basis_k=43", "train.loss.energy=0.5")
+    assert {table.fitting_code("k", run) for table in (grown, again)} == {codes[10]}  # the row that says more

@@ -173,7 +173,7 @@ def test_extending_adds_as_many_trials_and_touches_no_other(extended):
 
 
 @contextlib.contextmanager
-def no_ray(address):
+def no_ray(args, console):
     yield Resources(2, 0, 1, local=True)
 
 

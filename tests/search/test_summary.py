@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from search.ledger import FAILED, REUSED, Ledger
-from search.summary import EVERY, Summary, write_table
+from search.summary import EVERY, SHARE, Summary, write_table
 from tests.fake_search import METRIC, completed, curve, failed, new_trial, row, stopped, write_result
 from tests.tiny import tiny_run
 
@@ -169,3 +169,15 @@ def test_curves_of_trials_under_way_are_there(ledger, summary):
     summary.write()
     (only,) = read(ledger, "trials.csv")
     assert (only["status"], only["step"], only[METRIC]) == ("running", "6", "0.2")
+
+
+def test_tables_that_take_long_are_written_less_often(ledger, summary):
+    summary.write()
+    summary._took = EVERY  # as if they were very long
+    completed(ledger, 0.001, 0.5)
+    summary._written -= 2 * EVERY
+    summary.refresh()
+    assert read(ledger, "trials.csv") == []
+    summary._written -= EVERY / SHARE
+    summary.refresh()
+    assert len(read(ledger, "trials.csv")) == 1
