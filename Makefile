@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help search run test test-slow lint bench bench-search bench-evidence clean
+.PHONY: help search run test test-slow lint audit bench bench-search bench-evidence clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 22
@@ -32,6 +32,10 @@ lint: $(VENV)/.installed-dev  ## layout, style and types
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary
+
+audit: $(VENV)/audit/.installed  ## known vulnerabilities of the pinned packages; a word where their index is out of reach
+	@if [ -x $(VENV)/audit/bin/pip-audit ]; then $(BIN)/python .ci/audit.py $(VENV)/audit/bin/pip-audit constraints.txt; \
+		else echo "audit: skipped, pip-audit could not be installed"; fi
 
 bench: $(VENV)/.installed-bench  ## the tables of benchmarks/, but for the two kinds below
 	@for script in $(filter-out $(SEARCHES) $(EVIDENCE) $(ASKED),$(wildcard benchmarks/*.py)); do \
@@ -63,6 +67,11 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.installed-bench: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
 	@touch $@ $(VENV)/.installed
+
+# In an environment of its own: what looks at the packages is not one of them. A failed installation is tried again.
+$(VENV)/audit/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@$(BIN)/python -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/python -m pip install --quiet -c constraints.txt pip-audit && touch $@ || true
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -176,7 +176,9 @@ def _value(kind: Any, given: Any, path: str) -> Any:
         hint = did_you_mean(str(typed), allowed)
         raise UserError(f"{path}: got {_show(given)}, allowed: {', '.join(allowed)}; choose one of them.{hint}")
     if path in RANGES and not RANGES[path].holds(typed):
-        raise UserError(f"{path}: expected {RANGES[path]}, got {_show(given)}; choose a value in this range")
+        raise UserError(
+            f"{path}: expected {RANGES[path].said_to(typed)}, got {_show(given)}; choose a value in this range"
+        )
     return typed
 
 

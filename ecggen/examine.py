@@ -12,10 +12,10 @@ import torch
 
 from ecggen.config import RunConfig, TokenizerConfig
 from ecggen.data.beats import segment
-from ecggen.data.preprocess import LeftOut, Window, mend, preprocess
+from ecggen.data.preprocess import MAX_RATE, LeftOut, Window, mend, preprocess
 from ecggen.data.recording import Recording
 from ecggen.data.rpeaks import detect_r_peaks
-from ecggen.data.sources.contract import Entry, Source, Span, UnreadableError, span_of
+from ecggen.data.sources.contract import SLOWEST, Entry, Source, Span, UnreadableError, span_of
 from ecggen.data.store import STORED
 from ecggen.errors import UserError
 from ecggen.examination import Defect, Examination, Piece, counted
@@ -77,10 +77,10 @@ def _blocks(source: Source, entry: Entry, seconds: float) -> Iterator[tuple[Reco
     try:
         for recording in source.read(entry):
             signal = np.asarray(recording.signal)
-            if not 0 < recording.fs < np.inf or signal.ndim != 2 or signal.size == 0:
+            if not SLOWEST <= recording.fs <= MAX_RATE or signal.ndim != 2 or signal.size == 0:
                 got = f"{recording.fs:g} Hz and a signal of shape {list(signal.shape)}"
                 raise UserError(
-                    f"record {entry.id}: expected samples at a rate above 0 Hz, got {got}; correct the file"
+                    f"record {entry.id}: expected samples at {SLOWEST:g} to {MAX_RATE:g} Hz, got {got}; correct it"
                 )
             yield recording, span_of(recording, seconds)
     except UnreadableError as fault:

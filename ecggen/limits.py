@@ -23,6 +23,10 @@ class Range:
         """Whether a finite number lies in the range."""
         return (value > self.low if self.open_low else value >= self.low) and value <= self.high
 
+    def said_to(self, value: float) -> str:
+        """The range for whoever gave `value`: the limit that goes without saying is said where it was passed."""
+        return f"{self}, at most {self.high:g}" if value > self.high >= LARGEST else str(self)
+
     def __str__(self) -> str:
         start = f"more than {self.low:g}" if self.open_low else f"{self.low:g} or more"
         if self.high >= LARGEST:

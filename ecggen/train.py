@@ -107,7 +107,7 @@ def train(
         the model with the weights of its best validation, and the learning curve.
 
     Raises:
-        UserError: for a missing source, an empty training split, or a loss that is not finite.
+        UserError: for a missing source, an empty training split, or a loss or gradient that is not finite.
         Interrupted: after Ctrl-C, once the running step is done and saved.
     """
     torch.set_num_threads(resolve_threads(run.train.threads))
@@ -163,7 +163,7 @@ class Trainer:
         return False
 
     def train_step(self) -> float:
-        """One optimizer step; the loss. Raises UserError where it is not finite."""
+        """One optimizer step; the loss. Raises UserError where it or its gradient is not finite."""
         cfg = self.cfg
         batch = self.train_set.batch(records_of_step(cfg, self.step, len(self.train_set)))
         rng = np.random.default_rng((cfg.seed, SHOW, self.step))
@@ -192,7 +192,12 @@ class Trainer:
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
+        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip))
+        # A norm that overflows clips everything to zero; a number that is none would stay in the weights for ever.
+        if not math.isfinite(norm) and not all(_is_finite(weight.grad) for weight in self.model.parameters()):
+            raise UserError(
+                f"gradient: expected finite numbers, got others at step {self.step + 1}; lower train.lr or train.clip"
+            )
         self.optimizer.step()
         if self.mean is not None:
             self.mean.update_parameters(self.model)
@@ -265,6 +270,10 @@ class Trainer:
         if self.best_weights:
             self.model.load_state_dict(self.best_weights)
         return RunResult(self.model.eval(), self.history, self.best, self.step, stopped)
+
+
+def _is_finite(gradient: Tensor | None) -> bool:
+    return gradient is None or bool(gradient.isfinite().all())
 
 
 def score(row: dict[str, float]) -> float:

@@ -15,7 +15,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ecggen.config import DataConfig, SignalConfig, TokenizerConfig
+from ecggen.config import DataConfig, RunConfig, SignalConfig, TokenizerConfig
 from ecggen.data.build import build
 from ecggen.data.preprocess import LeftOut, Window, preprocess
 from ecggen.data.recording import Recording
@@ -30,6 +30,7 @@ from ecggen.data.sources.wfdb_folder import WFDBFolderSource
 from ecggen.data.sources.wfdb_header import read_header
 from ecggen.data.store import open_store
 from ecggen.data.tokenizer import ECGTokenizer
+from ecggen.examine import examine
 from ecggen.leads import LEADS
 from tests.conftest import REPO
 from tests.data.layouts import hearts, table, write_arrays, write_mimic, write_ptbxl, write_record
@@ -53,7 +54,10 @@ def check_fuzzed(found, cases):
     outcomes = found["outcomes"]
     assert outcomes["cases"] == cases
     # The folders are spoilt and not merely broken: many records are still read, others not, for each of the reasons.
-    assert min(outcomes[name] for name in ("Window", "LeftOut", "unreadable", "refused", "stored")) > cases / 100
+    assert (
+        min(outcomes[name] for name in ("Window", "LeftOut", "unreadable", "refused", "stored", "looked at"))
+        > cases / 100
+    )
 
 
 def test_three_hundred_spoilt_folders_are_read_or_refused_with_a_reason():
@@ -367,6 +371,13 @@ def test_an_array_whose_header_lies_is_one_line(tmp_path, descr):
     data = b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head.encode() + bytes(4000)
     (tmp_path / "signals.npy").write_bytes(data)
     assert "expected an array of numbers" in fault_of(ArraysSource(tmp_path, 10.0).entries)
+
+
+@pytest.mark.parametrize("rate", ["1e-9", "0.5", "9e18", "20001"])
+def test_a_rate_that_nothing_can_be_drawn_at_is_one_line(tmp_path, rate):
+    write_arrays(tmp_path, hearts(1), fs=rate)
+    source = ArraysSource(tmp_path, 10.0)
+    assert "expected samples at 1 to 20000 Hz" in fault_of(examine, source, source.entries()[0], RunConfig(), 0.0, 10.0)
 
 
 def test_a_column_that_stands_twice_is_refused(tmp_path):
