@@ -71,8 +71,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.leaderboard": BASE,
     "ecggen.curriculum": BASE,
     "ecggen.augment": ("ecggen.config", "ecggen.leads", "ecggen.models"),
+    "ecggen.acceleration": CORE,
     "ecggen.train": (
         *CORE,
+        "ecggen.acceleration",
         "ecggen.augment",
         "ecggen.curriculum",
         "ecggen.checkpoint",
