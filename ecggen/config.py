@@ -19,6 +19,7 @@ VIEWS = ("shared", "own")
 HEADS = ("none", "linear", "mlp")
 SPLITS = ("train", "val", "test")
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,8 @@ class TrainConfig:
     validate_records: int = 512  # records of the validation split that choose the checkpoint
     threads: int = 0  # torch threads, 0 = one a core
     device: str = "auto"  # one of DEVICES
+    precision: str = "fp32"  # one of PRECISIONS: with bf16 tokenizer and encoder compute in half, W and leads do not
+    compile: bool = False  # torch.compile of encoder and estimation: half a minute at first, then a little faster
     head: str = "linear"  # one of HEADS: fitted on frozen W after training
     loss: LossConfig = field(default_factory=LossConfig)
 

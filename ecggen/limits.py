@@ -49,6 +49,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "model.ttt.estimator": config.ESTIMATORS,
     "model.ttt.inner_gradient": config.INNER_GRADIENTS,
     "train.device": config.DEVICES,
+    "train.precision": config.PRECISIONS,
     "train.head": config.HEADS,
     "eval.split": ("auto", "all", *config.SPLITS),
 }

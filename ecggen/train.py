@@ -6,7 +6,6 @@ nothing had happened.
 """
 
 import math
-import os
 import signal
 import threading
 import time
@@ -21,6 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ecggen.acceleration import (
+    compile_model,
+    half_precision,
+    keep_signals_near,
+    resolve_device,
+    resolve_threads,
+)
 from ecggen.checkpoint import load_training, save_training
 from ecggen.config import RunConfig, TrainConfig
 from ecggen.curriculum import records_of_step, shown_leads
@@ -60,18 +66,6 @@ class RunResult:
     stopped: bool = False
 
 
-def resolve_device(name: str) -> torch.device:
-    """`auto` is a GPU where there is one. Raises UserError for cuda without a GPU."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("train.device: expected a CUDA GPU for cuda, got none; use --device auto or cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def resolve_threads(threads: int) -> int:
-    """0 = one thread a core this process may use."""
-    return threads or len(os.sched_getaffinity(0))
-
-
 def learning_rate(cfg: TrainConfig, step: int) -> float:
     """Linear warm-up, then half a cosine down to FINAL_LR."""
     warm = max(1, round(cfg.warmup * cfg.steps))
@@ -88,7 +82,7 @@ def make_optimizer(model: nn.Module, cfg: TrainConfig) -> torch.optim.AdamW:
     ids = {id(p) for p in decayed}
     others = [p for _, p in learned if id(p) not in ids]
     groups = [{"params": decayed, "weight_decay": cfg.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=cfg.lr, betas=BETAS)
+    return torch.optim.AdamW(groups, lr=cfg.lr, betas=BETAS, fused=learned[0][1].is_cuda or None)
 
 
 def train(
@@ -138,6 +132,9 @@ class Trainer:
         self.mean = None
         if run.train.average > 0:
             self.mean = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(run.train.average))
+        if run.train.compile:
+            compile_model(self.model)
+        keep_signals_near(self.train_set, self.device)
         self.step, self.seconds = 0, 0.0
         self.losses: list[float] = []  # since the last validation
         self.history: list[dict[str, float]] = []
@@ -174,7 +171,8 @@ class Trainer:
             group["lr"] = learning_rate(cfg, self.step)
         torch.manual_seed(int(np.random.SeedSequence((cfg.seed, DROPOUT, self.step)).generate_state(1)[0]))
         self.model.train()
-        out = self.model.forward_gen(batch["ecg"].to(self.device), shown, boundaries)
+        with half_precision(self.device, cfg.precision):
+            out = self.model.forward_gen(batch["ecg"].to(self.device), shown, boundaries)
         state = self.model.ttt.state
         terms = loss_terms(
             out,

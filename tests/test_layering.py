@@ -70,9 +70,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.evidence": ("ecggen",),
     "ecggen.leaderboard": BASE,
     "ecggen.curriculum": BASE,
-    "ecggen.augment": ("ecggen.config", "ecggen.leads", "ecggen.models"),
+    "ecggen.acceleration": CORE,
     "ecggen.train": (
         *CORE,
+        "ecggen.acceleration",
         "ecggen.curriculum",
         "ecggen.checkpoint",
         "ecggen.eval",

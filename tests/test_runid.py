@@ -176,7 +176,14 @@ def test_two_digits(value, rounded):
 
 @pytest.mark.parametrize(
     "setting",
-    ["train.seed=1", "train.lr=1e-3", "model.encoder.layers=1", "data.simulator.records=7", "data.seconds=20"],
+    [
+        "train.seed=1",
+        "train.precision=bf16",
+        "train.lr=1e-3",
+        "model.encoder.layers=1",
+        "data.simulator.records=7",
+        "data.seconds=20",
+    ],
 )
 def test_what_changes_the_result_changes_the_hash(setting):
     assert run_hash(changed(setting)) != run_hash(RunConfig())
@@ -186,7 +193,7 @@ def test_what_changes_the_result_changes_the_hash(setting):
     "setting",
     [
         *("data.cache=here", "data.workers=2", "train.threads=1", "train.device=cpu", "eval.bootstrap=5"),
-        *("data.task=form", "model.ttt.inner_gradient=autograd"),
+        *("data.task=form", "model.ttt.inner_gradient=autograd", "train.compile=true"),
     ],
 )
 def test_what_does_not_change_the_result_does_not_change_the_hash(setting):

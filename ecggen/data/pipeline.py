@@ -49,6 +49,7 @@ class ECGDataset(Dataset[dict[str, Any]]):
         self.classes: tuple[str, ...] = tuple(self.store.info["classes"])
         self.multi_label: bool = self.store.info["multi_label"]
         self.labels = self._label_table()
+        self.moved: Tensor | None = None  # the signals of this split on a device, see `move_signals`
         self.unlabelled = sum(not self.store.rows[row].labels for row in self.index)
 
     def _label_table(self) -> Tensor | None:
@@ -68,6 +69,16 @@ class ECGDataset(Dataset[dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def move_signals(self, device: torch.device, room: int) -> bool:
+        """Keep the signals of this split on a device, if they take at most `room` bytes; whether it did.
+
+        `ecg` of a batch is then there from the start, and the rest of it stays where it was.
+        """
+        fits = len(self) * self.store.signals[:1].nbytes <= room
+        if fits:
+            self.moved = torch.from_numpy(self.store.signals[self.index]).to(device)
+        return fits
 
     def __getitem__(self, item: int) -> dict[str, Any]:
         """One record.
@@ -102,7 +113,7 @@ class ECGDataset(Dataset[dict[str, Any]]):
         items = np.asarray(items, np.int64)
         rows = self.index[items]
         batch: dict[str, Any] = {
-            "ecg": torch.from_numpy(self.store.signals[rows]).float(),
+            "ecg": self._signals(items).float(),
             "lead_mask": torch.from_numpy(self.store.lead_mask[rows]),
             "label": None if self.labels is None else self.labels[torch.from_numpy(items)],
             "id": [self.ids[item] for item in items],
@@ -112,6 +123,11 @@ class ECGDataset(Dataset[dict[str, Any]]):
         for name, values in self.store.ragged.items():
             batch[name] = [torch.from_numpy(values[row].copy()) for row in rows]
         return batch
+
+    def _signals(self, items: np.ndarray) -> Tensor:
+        if self.moved is None:
+            return torch.from_numpy(self.store.signals[self.index[items]])
+        return self.moved[torch.from_numpy(items).to(self.moved.device)]
 
 
 def collate_fn(items: list[dict[str, Any]]) -> dict[str, Any]:

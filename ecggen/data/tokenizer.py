@@ -80,7 +80,8 @@ class ECGTokenizer(nn.Module):
         """
         b, _, t = ecg.shape
         if self.cfg.segmentation == "rr":
-            peaks: list[Any] = [p.cpu() for p in detect_r_peaks(ecg, lead_mask, self.fs)]
+            with torch.autocast(ecg.device.type, enabled=False):  # where the beats are is not a question of precision
+                peaks: list[Any] = [p.cpu() for p in detect_r_peaks(ecg, lead_mask, self.fs)]
         else:
             peaks = [None] * b
         parts = [self._segment(p, t) for p in peaks]

@@ -176,9 +176,11 @@ class LeadProjection(nn.Module):
 
 
 class _Depthwise(torch.autograd.Function):
-    """Depthwise convolution, base [M, L, T'], weight [L, 1, k], bias [L] -> [M, L, T']; k is odd.
+    """Depthwise convolution, the gradient of its weights summed tap by tap.
 
-    The gradient of the weights is summed tap by tap: PyTorch's own takes several times as long on a CPU.
+    Role: rendering, a step of `ResidualHead`; PyTorch's own gradient takes several times as long on a CPU.
+    Input: base [M, L, T'], weight [L, 1, k] with odd k, bias [L].
+    Output: [M, L, T'].
     """
 
     @staticmethod

@@ -22,6 +22,11 @@ from ecggen.models.states import build_fast_state
 from ecggen.models.vcg import VCGGenerator
 
 
+def full_precision(like: Tensor) -> torch.autocast:
+    """Where a caller computes in half precision, estimation and rendering do not: they live on small differences."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
 class ECGGenModel(nn.Module):
     """From a record to the state of its heart, and back to the twelve leads.
 
@@ -85,7 +90,8 @@ class ECGGenModel(nn.Module):
         """
         x, meta = self.tokenizer(ecg, lead_mask, boundaries)
         h = self.encoder(x, meta["lead_mask"], meta["beat_mask"])
-        found = self.ttt(h, meta["lead_mask"], meta["beat_mask"])
+        with full_precision(ecg):
+            found = self.ttt(h.to(ecg.dtype), meta["lead_mask"], meta["beat_mask"])
         return {"X": x, "meta": meta, "H": h, **found, "chunk_mask": self._chunk_mask(meta["beat_mask"])}
 
     def _chunk_mask(self, beat_mask: Tensor) -> Tensor:
@@ -103,8 +109,10 @@ class ECGGenModel(nn.Module):
         """
         out = self.estimate(ecg, lead_mask, boundaries)
         real = out["chunk_mask"]
+        with full_precision(ecg):
+            drawn = self.render(out["W_seq"])
         # Chunks of padding are drawn too and struck out: that is sooner than to pick the real ones.
-        path = {name: value * real[..., None, None] for name, value in self.render(out["W_seq"]).items()}
+        path = {name: value * real[..., None, None] for name, value in drawn.items()}
         every, ends = torch.arange(len(real), device=real.device), real.sum(1) - 1
         last = {name: value[every, ends] for name, value in path.items()}
         path = {f"{name}_seq": value for name, value in path.items()}
