@@ -86,21 +86,24 @@ def two_digits(value: float) -> float:
     return float(f"{value:.2g}")
 
 
+LATER = {"precision": "fp32", "average": 0.0, "robust": 0.0}  # of `train`: settings that came later, as it was before
+
+
 def run_hash(run: RunConfig) -> str:
     """64 hex digits over everything that determines a run's result: what is learned, from what, and how.
 
     Left out is what does not: the cache and its workers, the evaluation, settings of sources that are not read, and
     sizes of the state's other mode.
     `threads`, `device`, `compile` and `inner_gradient` are left out too: they change the last bits of a result, not
-    what was asked; they are kept in the folder's config.yaml, and an interrupted run resumes with them. Full precision
-    is left out, since it was all there was before half could be chosen. The data folder counts by its real path, so
+    what was asked; they are kept in the folder's config.yaml, and an interrupted run resumes with them. What could not
+    be chosen once is left out as long as it is as it was then (`LATER`). The data folder counts by its real path, so
     that its spelling does not matter.
     """
     blocks = {name: block for name, block in to_dict(run).items() if name != "eval"}
     data, train = blocks["data"], blocks["train"]
     for name in ("cache", "workers"):
         del data[name]
-    for name in ("threads", "device", "compile", *(("precision",) if run.train.precision == "fp32" else ())):
+    for name in ("threads", "device", "compile", *(name for name, was in LATER.items() if train[name] == was)):
         del train[name]
     del blocks["model"]["ttt"]["inner_gradient"]
     for name in ("key_width", "hidden", "value_width") if run.model.fast_state.mode == "vector" else ("size",):

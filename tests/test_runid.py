@@ -179,6 +179,8 @@ def test_two_digits(value, rounded):
     [
         "train.seed=1",
         "train.precision=bf16",
+        "train.average=0.9",
+        "train.robust=1",
         "train.lr=1e-3",
         "model.encoder.layers=1",
         "data.simulator.records=7",
