@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from ecggen.card import METRICS_FILE, print_card, read_card
-from ecggen.commandline import EXIT_FAULT, EXIT_INTERRUPTED
+from ecggen.commandline import EXIT_FAULT, EXIT_INTERRUPTED, fault_line
 from ecggen.config import RunConfig
 from ecggen.configfile import apply_overrides, apply_settings, dump_yaml, get_setting, load_run_config
 from ecggen.errors import Interrupted, UserError
@@ -257,7 +257,7 @@ def main(argv: list[str] | None = None) -> int:
             modes = {"train": run_train, "eval": run_eval, "encode": run_encode, "plot": run_plot, "data": run_data}
             modes[args.mode or "train"](args, console)
     except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(fault_line(error), file=sys.stderr)
         return EXIT_FAULT
     except Interrupted as stopped:
         words = [word for word in (sys.argv if argv is None else ["main.py", *argv]) if word != "--resume"]

@@ -22,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ecggen.commandline import EXIT_FAULT
+from ecggen.commandline import EXIT_FAULT, fault_line
 from ecggen.configfile import did_you_mean, dump_yaml
 from ecggen.errors import Interrupted, UserError
 from ecggen.runid import CodeTable, read_codes
@@ -73,10 +73,11 @@ def run_new(args: argparse.Namespace, console: Console) -> None:
             console.print(f"unfinished: {name}; carry it on with --resume {name}", highlight=False)
         check_order(order)
         order = replace(order, data=data_name(order.base), code=code_digests())
-        folder = begin(order, args.results)
-        if not args.quiet:
-            announce(order, console)
-        with owned(folder):
+        folder = args.results / SEARCHES / order.name
+        with owned(folder):  # before its order is written: of two searches of one name, one has it
+            begin(order, args.results)
+            if not args.quiet:
+                announce(order, console)
             outcome = go(args, how, folder, resources, console)
     show(outcome, folder, args.results, console)
 
@@ -289,7 +290,7 @@ def main(argv: list[str] | None = None) -> int:
         with interrupt.twice(lambda: last_words(args)):
             act(args, console)
     except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(fault_line(error), file=sys.stderr)
         return EXIT_FAULT
     except (Interrupted, KeyboardInterrupt) as stopped:
         print(last_words(args, str(stopped)), file=sys.stderr)

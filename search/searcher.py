@@ -12,7 +12,7 @@ from ray.tune.search import Searcher
 from ecggen.checkpoint import TRAINING_FILE
 from ecggen.config import RunConfig
 from ecggen.configfile import to_dict
-from ecggen.errors import UserError
+from ecggen.errors import OutOfReach, UserError
 from search.ledger import (
     COMPLETED,
     FAILED,
@@ -103,11 +103,15 @@ class LedgerSearcher(InDriver, Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """A report."""
         trial = self.live.get(trial_id)
-        if trial is not None and not result["failed"] and trial.add_row(_row(result)):
+        if trial is not None and not (result["failed"] or result.get("unkept")) and trial.add_row(_row(result)):
             self.watcher.reported(trial)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The end: whole, failed, or stopped."""
+        """The end: whole, failed, or stopped.
+
+        Raises OutOfReach where the trial could not be kept. That ends the search, for the next trial would fare no
+        better; all that were under way go on when it is carried on.
+        """
         trial = self.live.pop(trial_id, None)
         if trial is None:
             return
@@ -115,6 +119,8 @@ class LedgerSearcher(InDriver, Searcher):
             self.ledger.end(trial, FAILED, "its worker was lost three times, perhaps for want of memory")
         elif result is None or "failed" not in result:
             self.ledger.end(trial, STOPPED, LATE if trial.curve else f"{LATE}, before its first report")
+        elif result.get("unkept"):
+            raise OutOfReach(result["unkept"])
         elif result["failed"]:
             self.ledger.end(trial, FAILED, result["failed"])
         elif result["complete"]:
@@ -135,6 +141,8 @@ class LedgerSearcher(InDriver, Searcher):
         try:
             self.storage.pull(f"{self.search}/{trial.key}", self.ledger.folder / trial.key)
             self.ledger.end(trial, COMPLETED)
+        except OutOfReach:
+            raise
         except UserError as fault:
             self.ledger.end(trial, FAILED, str(fault))
 

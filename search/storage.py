@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from ecggen.atomic import whole_file
-from ecggen.errors import UserError
+from ecggen.errors import OutOfReach, UserError
 
 T = TypeVar("T")
 
@@ -68,12 +68,37 @@ class Storage:
         self._patiently(self._upload, b"", name)
         self._patiently(self._delete, name)
 
+    def outlasting(self, action: Callable[[], T]) -> T:
+        """Does what writes to a trial's folder, again where the folder's root was out of reach for a while.
+
+        It has to go on from what was kept. Raises OutOfReach where the root stays away, or is there and still cannot be
+        written. Behind a URI each file has its own patience.
+        """
+        while True:
+            try:
+                return action()
+            except OutOfReach:
+                if self.remote or Path(self.root).is_dir():
+                    raise
+                self._await_root()
+
+    def _await_root(self) -> None:
+        """Waits for a share that was lost. Its folder is not made anew: that would hide the one that returns."""
+        began = time.monotonic()
+        while not Path(self.root).is_dir():
+            if time.monotonic() - began > PATIENCE:
+                raise OutOfReach(
+                    f"storage {self.root}: expected a folder, got none for {PATIENCE:g} s; bring it back and carry on"
+                )
+            time.sleep(0.5)
+
     def workplace(self, key: str) -> Path:
         """The folder that a trial works in, as the storage has it: what was not pushed is gone, as after a crash.
 
-        Raises UserError where the storage cannot be reached.
+        Raises OutOfReach where the storage cannot be reached.
         """
         if not self.remote:
+            self._await_root()
             return self._folder(key)
         scratch = self._scratch(key)
         shutil.rmtree(scratch, ignore_errors=True)
@@ -116,6 +141,7 @@ class Storage:
         if self.remote:
             self._copy(key, self._stored(key), target)
             return
+        self._await_root()
         source = Path(self.root, _checked(key))
         if not (target.exists() and source.exists() and source.samefile(target)):
             self._copy(key, sorted(_stamps(source)), target)
@@ -131,7 +157,7 @@ class Storage:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"storage {folder}: expected to write there, got {error}; choose another") from error
+            raise OutOfReach(f"storage {folder}: expected to write there, got {error}; choose another") from error
         return folder
 
     def _scratch(self, key: str) -> Path:
@@ -155,7 +181,7 @@ class Storage:
                 if content is not None:
                     _write(target / name, content)
         except OSError as error:
-            raise UserError(f"{target}: expected to write there, got {error}; free the disk") from error
+            raise OutOfReach(f"{target}: expected to write there, got {error}; free the disk") from error
 
     def _read(self, name: str) -> bytes | None:
         """A stored file; None where it was removed in this moment."""
@@ -235,7 +261,7 @@ class Storage:
                 hopeless = isinstance(error, HOPELESS) or any(word in str(error) for word in HOPELESS_WORDS)
                 waited = time.monotonic() - began
                 if hopeless or waited + pause > PATIENCE:
-                    raise UserError(
+                    raise OutOfReach(
                         f"storage {_open_part(self.root)}: expected to read and write there, got {_line(error)} "
                         f"(tried for {waited:.0f} s); check address, access and space"
                     ) from error
