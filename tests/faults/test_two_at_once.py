@@ -102,7 +102,7 @@ def test_ten_writers_keep_the_table_of_run_ids_one_to_one(stock, tmp_path, fault
     """Each wants twelve new rows, most of which others want too; two are killed while they write."""
     deaths = {3: Death(str(tmp_path), 5, torn=True), 7: Death(str(tmp_path), 2, torn=True)}
     writers = [
-        stock.start("tests.faults.deeds:codes", str(tmp_path), 21 + 2 * at, 12, cwd=tmp_path, death=deaths.get(at))
+        stock.start("tests.faults.deeds:codes", str(tmp_path), 9 + 2 * at, 12, cwd=tmp_path, death=deaths.get(at))
         for at in range(10)
     ]
     codes = [writer.wait() for writer in writers]
@@ -117,6 +117,6 @@ def test_ten_writers_keep_the_table_of_run_ids_one_to_one(stock, tmp_path, fault
     table = read_codes(V1, tmp_path)
     for size, runid in said.items():
         assert table.rows["k"][parse_runid(runid).k]["model.vcg.basis_k"] == size
-    stock.run("tests.faults.deeds:codes", str(tmp_path), 60, 1, cwd=tmp_path)
+    stock.run("tests.faults.deeds:codes", str(tmp_path), 39, 1, cwd=tmp_path)
     check_tidy(tmp_path)
     fault("ten writers of codes.yaml at once, two of them killed", 10, 0, "one code a setting, one setting a code")
