@@ -256,6 +256,8 @@ class Search:
             name = f"round-{time.time_ns()}"
             try:
                 run_round(searcher, scheduler, setup, share, clock.search_over, self._ray_root(), name)
+                if searcher.fault is not None:
+                    raise searcher.fault
             except Exception as raised:
                 fault = _fault(raised)
                 self.screen.say(f"Ray ended this round ({fault}); the search goes on")

@@ -26,6 +26,7 @@ PATIENCE = 60.0  # s that a store may be out of reach
 LONGEST_PAUSE = 8.0  # s between two tries
 WHOLE_BY_NATURE = ("s3", "gcs", "abfs")  # here a file appears when its last byte is there, and folders are no things
 UNFINISHED = ".uploading"
+MARK = ".trials"  # in a folder: a share that was lost is known by it when it is there again
 # What waiting does not cure.
 HOPELESS = (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
 HOPELESS_WORDS = ("ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY", "SIGNATURE_DOES_NOT_MATCH")
@@ -55,13 +56,13 @@ class Storage:
         self.__dict__.update(state, _connection=None, _pushed={})
 
     def check(self) -> None:
-        """Leaves a file and takes it away again: a wrong place is a fault before any trial has run."""
+        """Leaves a file: a wrong place is a fault before any trial has run. A folder keeps it, as its mark."""
         name = f".check-{uuid.uuid4().hex}"
         if not self.remote:
             folder = self._folder("")
             try:
                 (folder / name).touch()
-                (folder / name).unlink()
+                (folder / name).rename(folder / MARK)
             except OSError as error:
                 raise UserError(f"storage {folder}: expected to write there, got {error}; choose another") from error
             return
@@ -74,21 +75,25 @@ class Storage:
         It has to go on from what was kept. Raises OutOfReach where the root stays away, or is there and still cannot be
         written. Behind a URI each file has its own patience.
         """
+        again = False
         while True:
             try:
                 return action()
             except OutOfReach:
-                if self.remote or Path(self.root).is_dir():
+                there = self.remote or Path(self.root, MARK).is_file()
+                if self.remote or (there and again):
                     raise
+                again = there  # it may have come back in this moment
                 self._await_root()
 
     def _await_root(self) -> None:
-        """Waits for a share that was lost. Its folder is not made anew: that would hide the one that returns."""
+        """Waits for a share that was lost. What stands in its place, made by Ray for instance, lacks its mark."""
         began = time.monotonic()
-        while not Path(self.root).is_dir():
+        while not Path(self.root, MARK).is_file():
             if time.monotonic() - began > PATIENCE:
                 raise OutOfReach(
-                    f"storage {self.root}: expected a folder, got none for {PATIENCE:g} s; bring it back and carry on"
+                    f"storage {self.root}: expected the folder with {MARK}, got none for {PATIENCE:g} s; bring it back "
+                    "and carry on"
                 )
             time.sleep(0.5)
 
