@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEARCHES := benchmarks/overhead.py benchmarks/efficiency.py benchmarks/asha.py benchmarks/scale.py
+FAULTS := tests/faults tests/search/test_faults.py tests/search/test_carry_on.py tests/search/test_cluster.py
 EVIDENCE := benchmarks/evidence.py benchmarks/drift.py benchmarks/frank.py benchmarks/elsewhere.py
 ASKED := benchmarks/ablation.py  # needs runs to be named
 
@@ -11,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help search run test test-slow lint audit bench bench-search bench-evidence clean
+.PHONY: help search run test test-slow soak faults lint audit bench bench-search bench-evidence clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 22
@@ -27,6 +28,14 @@ test: $(VENV)/.installed-dev  ## the tests, but for the slow ones
 
 test-slow: $(VENV)/.installed-dev  ## the slow tests
 	$(BIN)/python -m pytest -m slow
+
+soak: $(VENV)/.installed-dev  ## 500 trivial trials: memory and open files of the driver stay as they are
+	$(BIN)/python -m tests.faults.soak
+
+faults: $(VENV)/.installed-dev  ## injects faults, a quarter of an hour, and writes the table tests/faults/README.md
+	rm -f .faults.jsonl
+	ECGGEN_FAULTS=$(CURDIR)/.faults.jsonl $(BIN)/python -m pytest $(FAULTS)
+	$(BIN)/python -m tests.faults.table .faults.jsonl
 
 lint: $(VENV)/.installed-dev  ## layout, style and types
 	$(BIN)/ruff format --check --quiet .

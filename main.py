@@ -19,7 +19,7 @@ from rich.console import Console
 
 from ecggen.card import METRICS_FILE, print_card, read_card
 from ecggen.codetable import read_codes
-from ecggen.commandline import EXIT_FAULT, EXIT_INTERRUPTED
+from ecggen.commandline import EXIT_FAULT, EXIT_INTERRUPTED, fault_line
 from ecggen.config import RunConfig
 from ecggen.configfile import apply_overrides, apply_settings, dump_yaml, get_setting, load_run_config
 from ecggen.errors import Interrupted, UserError, one_line
@@ -259,7 +259,7 @@ def main(argv: list[str] | None = None) -> int:
             modes = {"train": run_train, "eval": run_eval, "encode": run_encode, "plot": run_plot, "data": run_data}
             modes[args.mode or "train"](args, console)
     except (UserError, OSError) as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        print(fault_line(error), file=sys.stderr)
         return EXIT_FAULT
     except Interrupted as stopped:
         words = [word for word in (sys.argv if argv is None else ["main.py", *argv]) if word != "--resume"]

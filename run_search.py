@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ecggen.codetable import CodeTable, read_codes
-from ecggen.commandline import EXIT_FAULT
+from ecggen.commandline import EXIT_FAULT, fault_line
 from ecggen.configfile import did_you_mean, dump_yaml
-from ecggen.errors import Interrupted, UserError, one_line
+from ecggen.errors import Interrupted, UserError
 from search import cluster, interrupt
 from search.asking import SPACES, at_once, check_name, check_places, check_share, how_of, new_order
 from search.options import parser
@@ -73,10 +73,11 @@ def run_new(args: argparse.Namespace, console: Console) -> None:
             console.print(f"unfinished: {name}; carry it on with --resume {name}", highlight=False)
         check_order(order)
         order = replace(order, data=data_name(order.base), code=code_digests())
-        folder = begin(order, args.results)
-        if not args.quiet:
-            announce(order, console)
-        with owned(folder):
+        folder = args.results / SEARCHES / order.name
+        with owned(folder):  # before its order is written: of two searches of one name, one has it
+            begin(order, args.results)
+            if not args.quiet:
+                announce(order, console)
             outcome = go(args, how, folder, resources, console)
     show(outcome, folder, args.results, console)
 
@@ -293,7 +294,7 @@ def main(argv: list[str] | None = None) -> int:
         with interrupt.twice(lambda: last_words(args)):
             act(args, console)
     except (UserError, OSError) as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        print(fault_line(error), file=sys.stderr)
         return EXIT_FAULT
     except (Interrupted, KeyboardInterrupt) as stopped:
         print(last_words(args, str(stopped)), file=sys.stderr)

@@ -1,26 +1,42 @@
 """Files that appear whole or not at all: written under a temporary name beside the target, then renamed."""
 
+import errno
 import json
 import math
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from ecggen.errors import OutOfReach
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a system calls a disk without room
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Gives a temporary path in the target's folder; on success it becomes `path`, on an error it is removed."""
+    """Gives a temporary path in the target's folder; on success it becomes `path`, on an error it is removed.
+
+    Raises OutOfReach where the disk is full or cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)
+    except OSError as fault:
+        reason = fault.strerror or str(fault)
+        raise OutOfReach(f"{path}: expected to write it, got: {reason}; {_remedy(fault)}") from fault
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _remedy(fault: OSError) -> str:
+    return "free space and carry on" if fault.errno in FULL else "make it writable, or choose another folder"
 
 
 def target_of(temporary: Path) -> str:

@@ -5,6 +5,7 @@ loads without any YAML. The state of an unfinished training is a torch file that
 and numbers (`weights_only`).
 """
 
+import io
 import json
 import zipfile
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ecggen.atomic import whole_file
 from ecggen.config import ModelConfig
@@ -44,7 +45,7 @@ def save_model(path: Path, model: ECGGenModel) -> None:
     header = {"format": FORMAT, "model": json.dumps(asdict(model.cfg)), "head": json.dumps(head)}
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with whole_file(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
+        temporary.write_bytes(save(tensors, metadata=header))  # its own writing has no word for a full disk
 
 
 def load_model(path: Path, device: str = "cpu") -> ECGGenModel:
@@ -96,12 +97,10 @@ def _check_shapes(path: Path, model: ECGGenModel, tensors: dict[str, torch.Tenso
 
 def save_training(folder: Path, state: dict[str, Any]) -> None:
     """Write the state of an unfinished training into `folder`, atomically."""
-    path = folder / TRAINING_FILE
-    try:
-        with whole_file(path) as temporary:
-            torch.save(state, temporary)
-    except RuntimeError as error:  # what torch makes of a full disk
-        raise UserError(f"{path}: expected to write it, got: {str(error).splitlines()[0][:120]}; free space") from None
+    content = io.BytesIO()
+    torch.save(state, content)  # not to the file: torch has no word for a full disk
+    with whole_file(folder / TRAINING_FILE) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_training(folder: Path) -> dict[str, Any] | None:

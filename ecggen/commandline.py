@@ -17,6 +17,15 @@ _UNKNOWN = re.compile(r"unrecognized arguments: (?P<got>.+)")
 _KINDS = {"int": "a whole number", "float": "a number"}
 
 
+def fault_line(fault: Exception) -> str:
+    """A fault that ends a command, in one line; one of the system's gets its place and a remedy."""
+    if not isinstance(fault, OSError):
+        return f"error: {fault}"
+    place = f"{fault.filename}: " if fault.filename else ""
+    reason = fault.strerror or str(fault)
+    return one_line(f"error: {place}expected to read and write, got: {reason}; free space or check the place's rights")
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, whose faults are one line; help keeps the examples' layout."""
 

@@ -101,7 +101,8 @@ def train(
         the model with the weights of its best validation, and the learning curve.
 
     Raises:
-        UserError: for a missing source, an empty training split, or a loss or gradient that is not finite.
+        UserError: for a missing source, an empty training split, too little memory, or a loss or gradient that is not
+            finite.
         Interrupted: after Ctrl-C, once the running step is done and saved.
     """
     torch.set_num_threads(resolve_threads(run.train.threads))
@@ -109,7 +110,14 @@ def train(
     if resume and folder is not None:
         trainer.restore(load_training(folder))
     with TrainingBar(run.train.steps, trainer.step, CHOOSES, quiet) as bar, _interrupt_flag() as interrupted:
-        stopped = trainer.loop(report, bar, interrupted)
+        try:
+            stopped = trainer.loop(report, bar, interrupted)
+        except (torch.cuda.OutOfMemoryError, MemoryError) as fault:
+            reason = (str(fault).splitlines() or [type(fault).__name__])[0][:200]
+            raise UserError(
+                f"memory: expected room for steps of {run.train.batch_size} records on {trainer.device.type}, got: "
+                f"{reason}; lower train.batch_size, or free memory and carry on"
+            ) from fault
     return trainer.result(stopped)
 
 

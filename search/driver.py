@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ecggen.atomic import remove_leftovers, write_text
+from ecggen.atomic import FULL, remove_leftovers, write_text
 from ecggen.checkpoint import TRAINING_FILE
 from ecggen.codetable import read_codes
 from ecggen.errors import Interrupted, UserError
@@ -44,7 +44,7 @@ from search.searcher import LedgerSearcher
 from search.shareddata import offer
 from search.space import Space, parse_space
 from search.storage import Storage
-from search.study import Study
+from search.study import UNKEPT, Study, study_kept
 from search.summary import Summary
 from search.supply import InTurn, NewTrials, Places
 from search.trial import Setup
@@ -83,7 +83,7 @@ class Search:
         setup = Setup(self._storage(), offer(self.order.base, resources.nodes > 1), self.how.time_limit)
         self._remember_storage()
         self._reopen()
-        with self.screen.live(share.concurrency, clock.left):
+        with self.screen.live(share.concurrency, clock.left), study_kept(self.folder):
             self._train(setup, share, clock)
             return self._end(share)
 
@@ -167,8 +167,9 @@ class Search:
 
     def rebuild(self) -> Outcome:
         """Tables, study, event files, leaderboard and promoted folders, from the trials alone."""
-        study = Study(self.folder, self.order.algorithm, self.order.metric, self.order.base.train.seed)
-        study.reconcile(self.ledger, self.space.entries)
+        with study_kept(self.folder):
+            study = Study(self.folder, self.order.algorithm, self.order.metric, self.order.base.train.seed)
+            study.reconcile(self.ledger, self.space.entries)
         self.events.rebuild()
         outcome = self.close(self.how.concurrency or resolve_threads(0), over=False)  # no more than it was before
         if not (self.folder / DONE).exists():
@@ -259,6 +260,8 @@ class Search:
             name = f"round-{time.time_ns()}"
             try:
                 run_round(searcher, scheduler, setup, share, clock.search_over, self._ray_root(), name)
+                if searcher.fault is not None:
+                    raise searcher.fault
             except Exception as raised:
                 fault = _fault(raised)
                 self.screen.say(f"Ray ended this round ({fault}); the search goes on")
@@ -304,10 +307,10 @@ def _load_page() -> None:
 
 
 def _fault(raised: BaseException) -> str:
-    """Ray's fault in one line. Raises UserError where a fault of the user's is at its bottom."""
+    """Ray's fault in one line. Raises what is at its bottom where that is the user's or the disk's, not Ray's."""
     at: BaseException | None = raised
     while at is not None:
-        if isinstance(at, UserError):
+        if isinstance(at, (UserError, *UNKEPT)) or getattr(at, "errno", None) in FULL:
             raise at
         raised, at = at, at.__cause__
     lines = str(raised).strip().splitlines() or [""]

@@ -135,6 +135,7 @@ def read_order(folder: Path) -> Order:
 def owned(folder: Path) -> Iterator[None]:
     """One process a search. Raises UserError where another one runs it."""
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
             yield
     except Timeout:

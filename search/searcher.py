@@ -4,7 +4,8 @@ Ray decides where and when a trial runs; what is run, and whether it has to be, 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -12,7 +13,7 @@ from ray.tune.search import Searcher
 from ecggen.checkpoint import TRAINING_FILE
 from ecggen.config import RunConfig
 from ecggen.configfile import to_dict
-from ecggen.errors import UserError
+from ecggen.errors import OutOfReach, UserError
 from search.ledger import (
     COMPLETED,
     FAILED,
@@ -48,6 +49,10 @@ class LedgerSearcher(InDriver, Searcher):
         over: whether time is up.
         why: says why a trial was stopped.
         watcher: is told what happens.
+
+    Attributes:
+        fault: what went wrong here, such as a full disk. Ray would take it for a fault of the trial that it was about;
+            so it is kept, the round ends, and whoever began the round raises it.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class LedgerSearcher(InDriver, Searcher):
         self.concurrency, self.over, self.why, self.watcher = concurrency, over, why, watcher
         self.live: dict[str, Trial] = {}
         self.drained = False
+        self.fault: Exception | None = None
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         """Everything is known already."""
@@ -75,7 +81,7 @@ class LedgerSearcher(InDriver, Searcher):
         """The configuration of the next trial; None = not now."""
         if len(self.live) >= self.concurrency:
             return None
-        found = None if self.over() else self._next()
+        found = None if self.over() or self.fault is not None else self._next()
         if found is None:
             self.drained = True
             return Searcher.FINISHED
@@ -103,18 +109,35 @@ class LedgerSearcher(InDriver, Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """A report."""
         trial = self.live.get(trial_id)
-        if trial is not None and not result["failed"] and trial.add_row(_row(result)):
-            self.watcher.reported(trial)
+        if trial is not None and not (result["failed"] or result.get("unkept")) and trial.add_row(_row(result)):
+            with self._noticed():
+                self.watcher.reported(trial)
+
+    @contextmanager
+    def _noticed(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as fault:
+            self.fault = self.fault or fault
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The end: whole, failed, or stopped."""
+        """The end: whole, failed, or stopped.
+
+        One that could not be kept ends the search, for the next trial would fare no better; all that were under way go
+        on when it is carried on.
+        """
         trial = self.live.pop(trial_id, None)
-        if trial is None:
-            return
+        if trial is not None:
+            with self._noticed():
+                self._end(trial, result, error)
+
+    def _end(self, trial: Trial, result: dict[str, Any] | None, error: bool) -> None:
         if error:
             self.ledger.end(trial, FAILED, "its worker was lost three times, perhaps for want of memory")
         elif result is None or "failed" not in result:
             self.ledger.end(trial, STOPPED, LATE if trial.curve else f"{LATE}, before its first report")
+        elif result.get("unkept"):
+            raise OutOfReach(result["unkept"])
         elif result["failed"]:
             self.ledger.end(trial, FAILED, result["failed"])
         elif result["complete"]:
@@ -135,6 +158,8 @@ class LedgerSearcher(InDriver, Searcher):
         try:
             self.storage.pull(f"{self.search}/{trial.key}", self.ledger.folder / trial.key)
             self.ledger.end(trial, COMPLETED)
+        except OutOfReach:
+            raise
         except UserError as fault:
             self.ledger.end(trial, FAILED, str(fault))
 

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from ecggen.atomic import whole_file
-from ecggen.errors import UserError
+from ecggen.errors import OutOfReach, UserError
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ PATIENCE = 60.0  # s that a store may be out of reach
 LONGEST_PAUSE = 8.0  # s between two tries
 WHOLE_BY_NATURE = ("s3", "gcs", "abfs")  # here a file appears when its last byte is there, and folders are no things
 UNFINISHED = ".uploading"
+MARK = ".trials"  # in a folder: a share that was lost is known by it when it is there again
 # What waiting does not cure.
 HOPELESS = (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
 HOPELESS_WORDS = ("ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY", "SIGNATURE_DOES_NOT_MATCH")
@@ -55,25 +56,54 @@ class Storage:
         self.__dict__.update(state, _connection=None, _pushed={})
 
     def check(self) -> None:
-        """Leaves a file and takes it away again: a wrong place is a fault before any trial has run."""
+        """Leaves a file: a wrong place is a fault before any trial has run. A folder keeps it, as its mark."""
         name = f".check-{uuid.uuid4().hex}"
         if not self.remote:
             folder = self._folder("")
             try:
                 (folder / name).touch()
-                (folder / name).unlink()
+                (folder / name).rename(folder / MARK)
             except OSError as error:
                 raise UserError(f"storage {folder}: expected to write there, got {error}; choose another") from error
             return
         self._patiently(self._upload, b"", name)
         self._patiently(self._delete, name)
 
+    def outlasting(self, action: Callable[[], T]) -> T:
+        """Does what writes to a trial's folder, again where the folder's root was out of reach for a while.
+
+        It has to go on from what was kept. Raises OutOfReach where the root stays away, or is there and still cannot be
+        written. Behind a URI each file has its own patience.
+        """
+        again = False
+        while True:
+            try:
+                return action()
+            except OutOfReach:
+                there = self.remote or Path(self.root, MARK).is_file()
+                if self.remote or (there and again):
+                    raise
+                again = there  # it may have come back in this moment
+                self._await_root()
+
+    def _await_root(self) -> None:
+        """Waits for a share that was lost. What stands in its place, made by Ray for instance, lacks its mark."""
+        began = time.monotonic()
+        while not Path(self.root, MARK).is_file():
+            if time.monotonic() - began > PATIENCE:
+                raise OutOfReach(
+                    f"storage {self.root}: expected the folder with {MARK}, got none for {PATIENCE:g} s; bring it back "
+                    "and carry on"
+                )
+            time.sleep(0.5)
+
     def workplace(self, key: str) -> Path:
         """The folder that a trial works in, as the storage has it: what was not pushed is gone, as after a crash.
 
-        Raises UserError where the storage cannot be reached.
+        Raises OutOfReach where the storage cannot be reached.
         """
         if not self.remote:
+            self._await_root()
             return self._folder(key)
         scratch = self._scratch(key)
         shutil.rmtree(scratch, ignore_errors=True)
@@ -116,6 +146,7 @@ class Storage:
         if self.remote:
             self._copy(key, self._stored(key), target)
             return
+        self._await_root()
         source = Path(self.root, _checked(key))
         if not (target.exists() and source.exists() and source.samefile(target)):
             self._copy(key, sorted(_stamps(source)), target)
@@ -131,7 +162,7 @@ class Storage:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"storage {folder}: expected to write there, got {error}; choose another") from error
+            raise OutOfReach(f"storage {folder}: expected to write there, got {error}; choose another") from error
         return folder
 
     def _scratch(self, key: str) -> Path:
@@ -155,7 +186,7 @@ class Storage:
                 if content is not None:
                     _write(target / name, content)
         except OSError as error:
-            raise UserError(f"{target}: expected to write there, got {error}; free the disk") from error
+            raise OutOfReach(f"{target}: expected to write there, got {error}; free the disk") from error
 
     def _read(self, name: str) -> bytes | None:
         """A stored file; None where it was removed in this moment."""
@@ -235,7 +266,7 @@ class Storage:
                 hopeless = isinstance(error, HOPELESS) or any(word in str(error) for word in HOPELESS_WORDS)
                 waited = time.monotonic() - began
                 if hopeless or waited + pause > PATIENCE:
-                    raise UserError(
+                    raise OutOfReach(
                         f"storage {_open_part(self.root)}: expected to read and write there, got {_line(error)} "
                         f"(tried for {waited:.0f} s); check address, access and space"
                     ) from error

@@ -7,7 +7,8 @@ full budget is COMPLETE. The study is made from the ledger and can be made from 
 import math
 import random
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,14 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.exceptions import ExperimentalWarning, OptunaError
+from optuna.exceptions import ExperimentalWarning, OptunaError, StorageInternalError
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-from ecggen.errors import UserError
+from ecggen.errors import OutOfReach, UserError
 from search.ledger import RUNNING, STOPPED, WHOLE, Ledger, Trial
 from search.space import Entry, Params
 
@@ -33,9 +34,24 @@ STUDY_FILE = "study.db"
 ALGORITHMS = ("optuna", "grid", "random")
 NAME = "ecggen"  # one study a file
 STARTUP = 8  # random trials before the sampler models anything
+UNKEPT = (SQLAlchemyError, StorageInternalError)  # what a full or lost disk makes of a study
 _TIMEOUT = 60  # s that a writer waits for another one
 
 Suggest = Callable[[Any], Params]  # trial -> the space's parameters
+
+
+@contextmanager
+def study_kept(folder: Path) -> Iterator[None]:
+    """Raises OutOfReach where a study cannot be written within."""
+    try:
+        yield
+    except UNKEPT as fault:
+        at: BaseException = fault
+        while at.__cause__ is not None:
+            at = at.__cause__
+        raise OutOfReach(
+            f"{folder / STUDY_FILE}: expected to write it, got: {at}; free space, make it writable, and carry on"
+        ) from fault
 
 
 class Study:

@@ -25,7 +25,7 @@ from ecggen.checkpoint import MODEL_FILE, TRAINING_FILE, load_training, save_mod
 from ecggen.config import RunConfig
 from ecggen.configfile import from_dict
 from ecggen.data.pipeline import ECGDataset
-from ecggen.errors import UserError
+from ecggen.errors import OutOfReach, UserError
 from ecggen.eval import VALIDATION, validation_sums
 from ecggen.runid import run_hash
 from ecggen.train import RunResult, train
@@ -35,6 +35,8 @@ from search.storage import Storage
 
 FAILED_FILE, HASH_FILE = "failed.json", "run_hash"
 ROW = ("train_loss", *VALIDATION)  # every report has all of these
+# complete: the last report; failed: the reason of a fault of its own; unkept: why its state could not be kept.
+NEWS = {"complete": False, "failed": "", "unkept": ""}
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -65,9 +67,13 @@ def run_trial(config: dict[str, Any], setup: Setup) -> None:
         refuse_failed(place)
         with time_limit(setup, key, place):
             take(setup.data)
-            last = whole(run, place, lambda: setup.storage.push(key), bool(config["judge"]), tell)
+            last = setup.storage.outlasting(
+                lambda: whole(run, place, lambda: setup.storage.push(key), bool(config["judge"]), tell)
+            )
         setup.storage.remove_scratch(key)
         tell({**last, "complete": True})
+    except OutOfReach as fault:  # no fault of the trial's: it goes on when the place is there again
+        tell({**message({"step": 0, "seconds": 0.0}), "unkept": reason_of(fault)})
     except Exception as fault:  # one trial's fault, whatever it is, ends that trial alone
         reason = reason_of(fault)
         with suppress(OSError, UserError):
@@ -104,7 +110,7 @@ def whole(run: RunConfig, place: Path, push: Callable[[], None], judge: bool, te
 def message(row: dict[str, float], again: bool = False) -> dict[str, Any]:
     """A row of the learning curve as a report: the same names every time."""
     names = ("step", "seconds", *ROW)
-    return {**{name: row.get(name, float("nan")) for name in names}, "complete": False, "failed": "", "again": again}
+    return {**{name: row.get(name, float("nan")) for name in names}, **NEWS, "again": again}
 
 
 def say_again(history: list[dict[str, float]], run: RunConfig, tell: Tell) -> None:

@@ -39,8 +39,8 @@ class Deadline(InDriver, Stopper):
         return searching and not result["complete"] and self.search_over()
 
     def stop_all(self) -> bool:
-        """Whether time is up."""
-        return self.over()
+        """Whether time is up, or nothing can be noted any more."""
+        return self.over() or self.searcher.fault is not None
 
 
 class Losses(InDriver, tune.Callback):

@@ -20,7 +20,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.leads": (),
     "ecggen.config": (),
     "ecggen.errors": (),
-    "ecggen.atomic": (),
+    "ecggen.atomic": ("ecggen.errors",),
     "ecggen.npy": (),
     "ecggen.plainfile": (),
     "ecggen.limits": ("ecggen.config",),

@@ -19,7 +19,7 @@ import ecggen.leads
 from ecggen.config import DataConfig, SignalConfig
 from ecggen.data.sources.contract import Source
 from ecggen.data.store import Store, open_store
-from ecggen.errors import UserError
+from ecggen.errors import OutOfReach, UserError
 
 # The code that decides what a store holds; its text is part of the key, so no version number can be forgotten.
 CODE = ("recording.py", "preprocess.py", "rpeaks.py", "build.py", "store.py", "simulator.py", "heart.py", "sources")
@@ -35,7 +35,11 @@ def open_cache(data: DataConfig, signal: SignalConfig) -> Store:
     """
     _check(data)
     prepared = _prepared.get(_content(data, signal))
-    return open_store(prepared if prepared is not None and prepared.is_dir() else find_or_build(data, signal))
+    folder = prepared if prepared is not None and prepared.is_dir() else find_or_build(data, signal)
+    try:
+        return open_store(folder)
+    except UserError as fault:  # somebody took files away: that is no fault of the training that wants them
+        raise OutOfReach(str(fault)) from fault
 
 
 def use_prepared(data: DataConfig, signal: SignalConfig, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from ecggen.commandline import EXIT_FAULT, Parser
+from ecggen.commandline import EXIT_FAULT, Parser, fault_line
 from ecggen.errors import UserError
 from search.report import REPORT_FILE
 from search.report.facts import find_search
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         path = write_report(find_search(args.search, args.results), args.out)
     except (UserError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"{fault_line(error)}\n")
         return EXIT_FAULT
     sys.stdout.write(f"{path}\n")
     return 0

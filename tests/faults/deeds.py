@@ -11,8 +11,27 @@ def train(*words):
     return main.main(list(words))
 
 
+def starved(kind, *words):
+    """main.py on a machine whose memory ends at the fifth step."""
+    import torch
+
+    from ecggen.train import Trainer
+
+    step = Trainer.train_step
+
+    def train_step(trainer):
+        if trainer.step == 4:
+            if kind == "gpu":
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has 8.00 GiB")
+            raise MemoryError
+        return step(trainer)
+
+    Trainer.train_step = train_step
+    return train(*words)
+
+
 def search(*words):
-    """run_search.py, its trials trained in this process by `InTurn`: Ray's part is left out, every write is its own."""
+    """run_search.py, its trials trained in this process by `rounds`: Ray's part is left out, every write is its own."""
     from ray import tune
 
     import run_search

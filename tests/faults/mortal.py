@@ -39,6 +39,7 @@ class Death:
     Attributes:
         torn: die in the middle of writing a file; only such moments count.
         target: name of that file; only its writes count.
+        way: the signal; SIGSTOP makes it wait there for SIGCONT.
         log: a file that gets a line a moment.
     """
 
@@ -46,6 +47,7 @@ class Death:
     at: int = 0
     torn: bool = False
     target: str = ""
+    way: int = signal.SIGKILL
     log: str = ""
     seen: int = 0
     stream: int = -1
@@ -73,7 +75,7 @@ class Death:
         if self.seen == self.at:
             if self.torn and path.is_file():
                 os.truncate(path, path.stat().st_size // 2)
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.way)
 
 
 def _changes(event, path, args):
@@ -144,6 +146,14 @@ class Mortal:
         if self.code is None:
             self.code = int(self.stock.ask({"wait": self.pid}))
         return self.code
+
+    def stopped(self):
+        """Whether it waits."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    def go_on(self):
+        """It has waited long enough."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def kill(self):
         """SIGKILL for it and whatever it started, as with the power."""

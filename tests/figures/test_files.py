@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import matplotlib
 import pytest
 
+from ecggen.errors import OutOfReach
 from ecggen.figures import files
 from ecggen.figures.basis import basis_figure
 from ecggen.figures.ecg import ecg_figure
@@ -32,7 +33,7 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch
         raise OSError("disk full")
 
     monkeypatch.setattr(files, "_svg", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OutOfReach, match="disk full"):
         save(ecg_figure(portrait_of()), tmp_path / "r1", kinds=("svg",))
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 

@@ -104,9 +104,11 @@ def disturbed(tmp_path_factory):
     return base, seen
 
 
-def test_after_kills_and_ctrl_c_every_trial_is_as_if_nothing_had_happened(undisturbed, disturbed):
+def test_after_kills_and_ctrl_c_every_trial_is_as_if_nothing_had_happened(undisturbed, disturbed, fault):
     assert figures(of(disturbed[0])) == figures(of(undisturbed[0]))
     check_whole(of(disturbed[0]), disturbed[0] / "out")
+    fault("search with Ray's workers, SIGKILL of a worker", 1, 0, "the trial goes on in another worker")
+    fault("search with Ray's workers, Ctrl-C", 1, 0, "one line with the command that goes on; tables as without it")
 
 
 def test_nothing_that_was_over_is_touched_again(disturbed):
@@ -138,11 +140,12 @@ def test_ctrl_c_is_one_line_with_the_command_that_goes_on(disturbed):
     assert line.endswith(": python run_search.py --resume one --results out\n") and line.count("\n") == 1
 
 
-def test_a_search_has_one_process(disturbed):
+def test_a_search_has_one_process(disturbed, fault):
     beside = disturbed[1]["beside"]
     assert disturbed[1]["beside code"] == 2
     assert beside.err == "error: one: expected a search that nobody runs, another process does; wait for it\n"
     assert len(of_kind(of(disturbed[0]), "trial")) == 5  # what was refused added nothing
+    fault("a search that runs is resumed by a second process", 1, 0, "the second is refused in one line")
 
 
 def test_nothing_of_rays_own_is_said(undisturbed):
@@ -237,6 +240,10 @@ space:
 """
 
 
+DRIVER_KILLED = "search with Ray's workers, SIGKILL of the driver at a random moment of each phase"
+GOES_ON = "`--resume` goes on; trials and tables as without the kills"
+
+
 def promoting(live):
     return "keeping the best" in live.out
 
@@ -268,7 +275,7 @@ def killed_again_and_again(base, rng, words, space, after=lambda folder: None):
 
 @pytest.mark.slow  # 80 s each
 @pytest.mark.parametrize("seed", [1, 2])
-def test_five_kills_of_the_driver_change_nothing(tmp_path, seed):
+def test_five_kills_of_the_driver_change_nothing(tmp_path, seed, fault):
     words = ("--algorithm", "grid", "--trials", 6, "--no-asha", "--finalists", 2)
     calm, shaken = tmp_path / "calm", tmp_path / "shaken"
     calm.mkdir(), shaken.mkdir()
@@ -282,11 +289,12 @@ def test_five_kills_of_the_driver_change_nothing(tmp_path, seed):
     now = states(folder)
     for before in times:
         assert {key: now[key] for key in before} == before
+    fault(DRIVER_KILLED, len(PHASES), 0, GOES_ON)
 
 
 @pytest.mark.slow  # 80 s each
 @pytest.mark.parametrize("seed", [3, 4])
-def test_five_kills_of_an_adaptive_search_lose_nothing(tmp_path, seed):
+def test_five_kills_of_an_adaptive_search_lose_nothing(tmp_path, seed, fault):
     known = []
     words = ("--algorithm", "optuna", "--trials", 8)
     folder = killed_again_and_again(
@@ -303,6 +311,7 @@ def test_five_kills_of_an_adaptive_search_lose_nothing(tmp_path, seed):
                 assert now[digest] == (status, step, curve)
     check_whole(folder, tmp_path / "out")
     check_runners_up(folder)
+    fault(DRIVER_KILLED, len(PHASES), 0, GOES_ON)
 
 
 def of_those_that_are_over(folder):
@@ -371,7 +380,7 @@ def nobody_is_left(live):
 
 
 @pytest.mark.slow  # 40 s
-def test_state_behind_a_uri_outlives_the_driver(undisturbed, tmp_path):
+def test_state_behind_a_uri_outlives_the_driver(undisturbed, tmp_path, fault):
     store = tmp_path / "store"
     storage = ("--storage", f"file://{store}")
     live = begin(tmp_path, *WHOLE_GRID, *tiny_words(), *storage)
@@ -388,3 +397,4 @@ def test_state_behind_a_uri_outlives_the_driver(undisturbed, tmp_path):
     assert {key: now[key] for key in before} == before
     third = next(of(tmp_path).glob("trials/0003_*"))
     assert history and read_result(third)["history"][: len(history)] == history
+    fault("search with states behind a URI, SIGKILL of the driver", 1, 0, "`--resume` goes on from what was stored")

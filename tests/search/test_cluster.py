@@ -241,7 +241,7 @@ def token_cluster(ray_folder, monkeypatch):
 
 
 @pytest.mark.slow  # 15 s: Ray is started once, and asked five times
-def test_a_cluster_wants_its_token_and_gets_our_code(token_cluster, monkeypatch, tmp_path):
+def test_a_cluster_wants_its_token_and_gets_our_code(token_cluster, monkeypatch, tmp_path, fault):
     address, token = token_cluster
     assert "got RAY_AUTH_MODE unset; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN" in fault_of(cluster.start, address)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
@@ -256,3 +256,6 @@ def test_a_cluster_wants_its_token_and_gets_our_code(token_cluster, monkeypatch,
         assert done.stdout.count("runtime_resources/py_modules_files") == 2, done.stderr
         assert "/of/driver" in done.stdout and "local=False" in done.stdout
         assert done.stderr == ""
+    fault(
+        "cluster that wants a token: no mode, no token, another token", 3, 0, "one line that says which and what to set"
+    )

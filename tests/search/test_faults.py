@@ -86,13 +86,14 @@ def test_a_loss_that_is_not_finite_fails_its_trial_alone(faulty):
 
 
 @pytest.mark.parametrize("rate", [HUNG, SLOW])
-def test_a_trial_that_is_hung_or_slow_is_ended_by_its_limit_and_not_tried_again(faulty, rate):
+def test_a_trial_that_is_hung_or_slow_is_ended_by_its_limit_and_not_tried_again(faulty, rate, fault):
     base, live, table = faulty
     ended = table[rate]
     assert (ended["status"], ended["reason"]) == ("failed", "time limit of 4 s passed, stopped after 4 s")
     starts = [line for line in live.out.splitlines() if f"trial {ended['number']}/6" in line]
     assert len(starts) == 1 and "failed" in starts[0]
     assert not (of(base) / ended["folder"] / "training.pt").exists()
+    fault("trial that hangs or crawls", 1, 0, "ended by `--trial-time-limit`; others go on")
 
 
 def test_the_other_trials_of_a_faulty_search_are_whole(faulty):
@@ -148,7 +149,7 @@ def test_a_hung_trial_does_not_outlast_the_time_budget(tmp_path):
 
 
 @pytest.mark.slow  # 20 s
-def test_a_worker_that_is_frozen_does_not_outlast_the_time_budget(tmp_path):
+def test_a_worker_that_is_frozen_does_not_outlast_the_time_budget(tmp_path, fault):
     """As one on a node that hangs: nothing in it, its own clock included, can do anything."""
     live = begin(tmp_path, ["0.001", "0.002", "0.005"], "--steps", 300, "--time-budget", 15, "--trial-time-limit", 60)
     live.until(lambda: list(of(tmp_path).glob("trials/*/training.pt")))
@@ -159,6 +160,7 @@ def test_a_worker_that_is_frozen_does_not_outlast_the_time_budget(tmp_path):
     assert len(rows(of(tmp_path) / "leaderboard.csv")) == 1
     check_study(of(tmp_path))
     assert live.err == ""
+    fault("worker that is frozen (SIGSTOP)", 1, 0, "the time budget ends the search with what there is")
 
 
 # Ray ends a whole round by raising when its memory monitor kills a trial. Here it is made to.
@@ -262,7 +264,7 @@ def two_nodes():
 
 
 @pytest.mark.slow  # 60 s
-def test_a_search_outlives_a_node_of_its_cluster(two_nodes, tmp_path):
+def test_a_search_outlives_a_node_of_its_cluster(two_nodes, tmp_path, fault):
     token, address, _, second = two_nodes
     words = ("--address", address, "--concurrency", 2, "--steps", 90)
     live = begin(tmp_path, ["0.001", "0.002", "0.005"], *words, **token)
@@ -275,3 +277,4 @@ def test_a_search_outlives_a_node_of_its_cluster(two_nodes, tmp_path):
     assert live.err == ""
     assert [row["status"] for row in of_kind(of(tmp_path), "trial")] == ["completed"] * 3
     check_whole(of(tmp_path), tmp_path / "out")
+    fault("worker node of the cluster lost", 1, 0, "its trial goes on on another node")

@@ -436,6 +436,7 @@ def test_a_whole_trial_is_complete_and_has_the_figures_of_its_best_step(search):
 def test_a_whole_trial_is_fetched_from_where_it_was_trained(search, tmp_path):
     searcher = search.searcher(search.supply())
     searcher.storage = Storage(str(tmp_path / "elsewhere"))
+    searcher.storage.check()
     searcher.suggest("a")
     trial = searcher.live["a"]
     far = searcher.storage.workplace(f"now/{trial.key}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ecggen.atomic import write_text
 from search import storage as storage_module
 from search.storage import Storage
 from tests.user_fault import fault_of
@@ -51,6 +52,7 @@ def filled(root, **content):
 
 def test_in_a_folder_trials_work_in_place(tmp_path):
     storage = Storage(str(tmp_path / "root"))
+    storage.check()
     folder = storage.workplace(KEY)
     assert folder == tmp_path / "root" / KEY and folder.is_dir() and not storage.remote
     (folder / "state").write_text("1")
@@ -64,6 +66,7 @@ def test_in_a_folder_trials_work_in_place(tmp_path):
 def test_a_path_is_the_same_place_wherever_the_worker_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     storage = Storage("results")
+    storage.check()
     monkeypatch.chdir("/")
     assert storage.workplace(KEY) == tmp_path / "results" / KEY
 
@@ -108,6 +111,7 @@ def test_only_what_changed_is_stored_and_what_is_gone_is_removed(root, monkeypat
 
 def test_a_key_that_nobody_stored_is_an_empty_folder(root, tmp_path):
     for storage in (Storage(root), Storage(str(tmp_path / "local"))):
+        storage.check()
         storage.pull("nobody", tmp_path / "target")
         assert files(tmp_path / "target") == {}
         assert files(storage.workplace("nobody")) == {}
@@ -176,6 +180,46 @@ def test_half_a_minute_out_of_reach_is_waited_for(root, monkeypatch):
     assert files(store_of(root)) == {"state": "1"}
 
 
+def test_a_folder_that_is_away_for_a_while_is_waited_for_and_not_made_anew(tmp_path, monkeypatch):
+    storage, away = Storage(str(tmp_path / "share")), tmp_path / "away"
+    storage.check()
+    (storage.workplace(KEY) / "state").write_text("1")
+    Path(storage.root).rename(away)
+    pauses = []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        if sum(pauses) >= 30:
+            away.rename(storage.root)
+
+    monkeypatch.setattr(storage_module.time, "sleep", sleep)
+    monkeypatch.setattr(storage_module.time, "monotonic", lambda: sum(pauses))
+    assert files(storage.workplace(KEY)) == {"state": "1"} and sum(pauses) >= 30
+
+
+def test_what_could_not_be_written_to_a_folder_that_was_away_is_done_again(tmp_path, monkeypatch):
+    storage, away, tries = Storage(str(tmp_path / "share")), tmp_path / "away", []
+    storage.check()
+
+    def write():
+        tries.append(1)
+        if len(tries) == 1:
+            Path(storage.root).rename(away)
+        write_text(Path(storage.root) / "state", "whole")
+
+    monkeypatch.setattr(storage_module.time, "sleep", lambda seconds: away.rename(storage.root))
+    storage.outlasting(write)
+    assert len(tries) == 2 and (Path(storage.root) / "state").read_text() == "whole"
+
+
+def test_a_folder_that_stays_away_is_one_line(tmp_path, monkeypatch):
+    storage, passed = Storage(str(tmp_path / "share")), []
+    monkeypatch.setattr(storage_module.time, "sleep", passed.append)
+    monkeypatch.setattr(storage_module.time, "monotonic", lambda: sum(passed))
+    assert "expected the folder with .trials, got none for 60 s" in fault_of(storage.workplace, KEY)
+    assert not Path(storage.root).exists()
+
+
 def test_longer_is_one_line(root, monkeypatch):
     storage, folder = filled(root)
     fault = Fault(monkeypatch, 1000, OSError("network down\nat line 7"))
@@ -216,10 +260,10 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
         assert "expected to" in fault_of(Storage(root).check)
 
 
-def test_check_leaves_nothing(tmp_path, root):
+def test_check_leaves_nothing_but_the_mark_of_a_folder(tmp_path, root):
     for place, storage in ((tmp_path / "local", Storage(str(tmp_path / "local"))), (store_of(root), Storage(root))):
         storage.check()
-        assert files(place) == {}
+        assert files(place) == ({} if storage.remote else {".trials": ""})
 
 
 def test_another_users_folder_is_not_used(root, monkeypatch):

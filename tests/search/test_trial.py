@@ -47,7 +47,7 @@ def figures(rows):
 
 
 def test_every_report_has_all_names(alone):
-    assert all(set(row) == {"step", "seconds", *ROW, "complete", "failed", "again"} for row in alone[0])
+    assert all(set(row) == {"step", "seconds", *ROW, "complete", "failed", "unkept", "again"} for row in alone[0])
     assert [row["step"] for row in alone[0]] == [2, 4, 6]
     assert math.isnan(message({"step": 1})["val_r"])
 
