@@ -40,7 +40,7 @@ from ecggen.examine import examine
 from ecggen.gallery import summary
 from tests.faults.folders import LAYOUTS, SECRET, spoilt
 
-SECONDS = 20  # that a case may take; the usual one takes a hundredth
+SECONDS, WAIT = 15, 60  # of computing and in all that a case may take; the usual one takes a hundredth of a second
 MEMORY = 3 << 30  # bytes of address space beyond what the process has when it begins
 RESIDENT = 1 << 30  # bytes that may really come to be used
 SIGNAL = SignalConfig()
@@ -52,23 +52,27 @@ class TooLongError(BaseException):
 
 
 class Watch:
-    """An audit hook that notes every file opened while a case runs, and on what it may not be."""
+    """An audit hook that notes every file opened while a case runs, links followed, and what else should not happen.
+
+    allowed: prefixes of what may be opened; None where nothing is watched.
+    """
 
     def __init__(self):
-        self.root, self.outside = None, []
+        self.allowed, self.outside = None, []
         sys.addaudithook(self._hook)
 
     def _hook(self, event, args):
-        if event in ("exec", "import", "subprocess.Popen", "os.system", "pickle.find_class", "socket.connect"):
-            if self.root is not None and event != "import" and event != "exec":
-                self.outside.append(event)
-        elif event == "open" and self.root is not None and isinstance(args[0], str | bytes):
+        if self.allowed is None:
+            return
+        if event in ("subprocess.Popen", "os.system", "os.exec", "pickle.find_class", "socket.connect"):
+            self.outside.append(event)
+        elif event == "open" and isinstance(args[0], str | bytes):
             real = os.path.realpath(os.fsdecode(args[0]))
-            if not real.startswith(self.root) and not real.startswith(KNOWN):
+            if not real.startswith((*self.allowed, *LIBRARIES)):
                 self.outside.append(real)
 
 
-KNOWN = (os.path.realpath(sys.prefix), os.path.realpath(sys.base_prefix), "/proc/self")  # libraries' own files
+LIBRARIES = (f"{os.path.realpath(sys.prefix)}/lib", f"{os.path.realpath(sys.base_prefix)}/lib")
 
 
 def _too_long(*_):
@@ -173,8 +177,9 @@ def run_case(number, seed, base, watch):
     try:
         what = spoilt(layout, root, rng)
         work = WAYS.get(number % 14, read_all)
-        watch.root, watch.outside = str(place.resolve()), []
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        watch.allowed, watch.outside = (f"{root.resolve()}/", f"{place.resolve()}/store/"), []
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, WAIT)
         try:
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
                 warnings.simplefilter("error")  # a warning would stand on the user's screen
@@ -188,11 +193,11 @@ def run_case(number, seed, base, watch):
         except BaseException:  # whatever else it is, it is a fault
             outcomes, fault = Counter(), traceback.format_exc()[-1500:]
         finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
-            watch.root = None
-        outside = [path for path in watch.outside if not path.startswith(str(place))]
-        if outside and fault is None:
-            fault = f"opened {outside[:3]}"
+            watch.allowed = None
+        if watch.outside and fault is None:
+            fault = f"opened {watch.outside[:3]}"
         return outcomes, fault and f"case {number}: {layout}, {'; '.join(what)}: {fault}"
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -203,7 +208,8 @@ def main():
     only = [int(word) for word in sys.argv[3:]] or range(cases)
     torch.set_num_threads(1)
     watch = Watch()
-    signal.signal(signal.SIGALRM, _too_long)
+    for way in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(way, _too_long)
     outcomes, faults, slowest = Counter(), [], (0.0, -1)
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as base:
         for number in range(

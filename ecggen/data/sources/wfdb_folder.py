@@ -39,12 +39,13 @@ class WFDBFolderSource:
         """All records, sorted by id. Raises UserError where `labels.csv` is damaged, ambiguous, or of other records."""
         headers = [name for name in self._files() if name.endswith(HEADER)]
         segments = {segment for name in headers for segment in _segments(self.root, name)}
-        places = {_written(name.removesuffix(HEADER)): name.removesuffix(HEADER) for name in headers}
-        table = self._table(set(places))
+        places = [name.removesuffix(HEADER) for name in headers]
+        table = self._table({_written(place) for place in places})
         entries = []
-        for record, place in places.items():
+        for place in places:
             if place in segments:
                 continue
+            record = _written(place)
             row = table.get(record, {})
             fold = optional_fold(row, self.root / TABLE)
             entries.append(Entry(record, place, optional_text(row, "patient"), fold, optional_labels(row)))

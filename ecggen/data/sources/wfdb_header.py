@@ -66,6 +66,8 @@ def header_lines(root: Path, name: str) -> tuple[list[str], list[str]]:
 
 def read_header(root: Path, location: str) -> Header:
     """The header of the record `location`, a path below `root` without suffix. Raises UnreadableError."""
+    if "::" in f"{root}/{location}":  # chains file systems to fsspec, through which `wfdb` opens files
+        raise UnreadableError(f"not a file of the folder: {location[:80]!r}: `::` in a path")
     lines, comments = header_lines(root, location + SUFFIX)
     fields = _fields(rx_record, lines[0])
     channels = _whole(fields["n_sig"])
