@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from benchmarks.step import CHUNK, MODE, trainer
 from ecggen.curriculum import records_of_step, shown_leads
 from ecggen.losses import loss_terms, total_loss
-from ecggen.train import SHOW, Trainer
+from ecggen.train import SHOW, Trainer, learning_rate
 
 REPEATS, WARM_UP = 30, 3
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -61,6 +61,8 @@ class Parts:
         found = self.timed("estimation", lambda: model.ttt(h_cut, *masks))
         w_cut = cut(found["W_seq"])
         loss = self.timed("rendering and loss", lambda: self.loss(w_cut, meta, batch["lead_mask"]))
+        for group in training.optimizer.param_groups:
+            group["lr"] = learning_rate(cfg, training.step)
         training.optimizer.zero_grad(set_to_none=True)
         self.timed("rendering and loss", loss.backward)
         self.timed("estimation", lambda: found["W_seq"].backward(w_cut.grad))
