@@ -155,10 +155,10 @@ def show(bench: Sandbox, sizes: Sizes) -> None:
         f"wall, {sizes.few} trials": (ours.few, plain.few, ""),
         f"wall, {sizes.many} trials": (ours.many, plain.many, ""),
         "fixed: the line at no trials": (ours.fixed, plain.fixed, ""),
-        "a: fixed, less what keeping the best trial adds": (bare, plain.fixed, "<= 8"),
+        "fixed, less what keeping the best trial adds": (bare, plain.fixed, "<= 8"),
         "a trial: slope of the line": (ours.slope, plain.slope, ""),
         "its training, as `train` says": (ours.own, plain.own, ""),
-        f"b: a trial, less its training / {CORES}": (ours.cost, plain.cost, "<= 0.15"),
+        f"a trial, less its training / {CORES}": (ours.cost, plain.cost, "<= 0.15"),
     }
     for name, (one, other, wanted) in rows.items():
         print(f"| {name} | {one:.3f} | {other:.3f} | {wanted} |")

@@ -26,6 +26,7 @@ from ecggen.strictyaml import read_yaml
 MODULES = ("m", "s", "k")
 CODES_FILE = "codes.yaml"
 LOCK_SECONDS = 60.0  # for a table of a few kilobytes; a writer that holds it longer is stuck
+MOST_BYTES = 50_000_000  # of a table, which grows with every search of continuous settings; a row has about a hundred
 HEAD = "# Codes that runs and searches needed beyond those of configs/train. Rows are appended, never edited.\n"
 
 Row = dict[str, Any]  # dotted path -> value
@@ -141,7 +142,7 @@ def _read(files: list[Path]) -> CodeTable:
 
 def _rows_of(file: Path) -> list[tuple[str, int, Row]]:
     """Every row of one file, its values in the types of their fields."""
-    table = read_yaml(file).get("codes") or {}
+    table = read_yaml(file, MOST_BYTES).get("codes") or {}
     if not isinstance(table, Mapping):
         raise UserError(f"{file}: codes: expected a table for each of {', '.join(MODULES)}; see configs/train/v1.yaml")
     found = []

@@ -93,16 +93,19 @@ def parse_yaml(text: str, where: str) -> Any:
         raise UserError(f"{where}: expected plain YAML, got {problem}; correct the text") from None
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The top block of a YAML file; an empty file is an empty block. Raises UserError where the file is not one."""
+def read_yaml(path: Path, most: int = MAX_BYTES) -> dict[str, Any]:
+    """The top block of a YAML file of so many bytes at most; an empty file is an empty block.
+
+    Raises UserError where the file is not one.
+    """
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read(most + 1)
     except OSError as fault:
         reason = fault.strerror or type(fault).__name__
         raise UserError(f"{path}: expected a YAML file, got: {reason}; check the path") from None
-    if len(raw) > MAX_BYTES:
-        raise UserError(f"{path}: expected at most {MAX_BYTES} bytes of settings, got more; is it the right file?")
+    if len(raw) > most:
+        raise UserError(f"{path}: expected at most {most} bytes of settings, got more; is it the right file?")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -1,5 +1,6 @@
 """The command line of the search: what is refused, in one line, before Ray starts; what is only shown."""
 
+import contextlib
 import io
 import subprocess
 import sys
@@ -326,3 +327,23 @@ def test_resume_command_repeats_how_it_was_run():
     args.resume = "one"
     command = "python run_search.py --resume one --results 'a b' --concurrency 2 --trial-time-limit 60.0"
     assert entry.resume_words(args) == command
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [([], "loading, and starting workers: some seconds\n"), (["--quiet"], ""),
+     (["--address", "head:6379"], "loading, and joining head:6379: some seconds\n")],
+)  # fmt: skip
+def test_something_is_said_before_ray_is_there(words, says, monkeypatch, capsys):
+    said = []
+
+    @contextlib.contextmanager
+    def ray(address):
+        said.append(capsys.readouterr().out)
+        yield None
+
+    monkeypatch.setattr(entry.cluster, "running", ray)
+    monkeypatch.setattr(entry, "_import_driver", lambda: None)
+    args = entry.parser().parse_args(["--space", "ttt_mode", *words])
+    with entry.ray_beside_imports(args, Console()):
+        assert said == [says]

@@ -12,6 +12,7 @@ from ecggen.codetable import MODULES, add_row, read_codes
 from ecggen.config import RunConfig
 from ecggen.configfile import apply_overrides, apply_settings, load_run_config
 from ecggen.runid import RunId, ensure_runid, parse_runid, run_hash, runid_of, settings_of, two_digits
+from ecggen.strictyaml import MAX_BYTES
 from tests.tiny import tiny_run
 from tests.user_fault import fault_of
 
@@ -260,3 +261,11 @@ def test_a_table_that_grew_is_the_one_that_is_read_from_its_file(tmp_path):
     assert [table.code_of("k", row) for table in (grown, again) for row in rows] == 2 * codes
     run = changed("model.vcg.basis_k=43", "train.loss.energy=0.5")
     assert {table.fitting_code("k", run) for table in (grown, again)} == {codes[10]}  # the row that says more
+
+
+def test_a_table_may_be_longer_than_a_file_of_settings(tmp_path):
+    code = add_row("k", {"model.vcg.basis_k": 50}, V1, tmp_path)
+    with (tmp_path / "codes.yaml").open("a") as file:
+        file.write(f"# {'x' * MAX_BYTES}\n")
+    assert read_codes(V1, tmp_path).rows["k"][code] == {"model.vcg.basis_k": 50}
+    assert add_row("k", {"model.vcg.basis_k": 51}, V1, tmp_path) == code + 1
