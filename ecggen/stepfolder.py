@@ -224,10 +224,13 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _empty(folder: Path) -> None:
-    """Removes a run, `DONE` first, so that a kill in between leaves an unfinished folder and not a broken one."""
+    """Removes a run, `DONE` first, so that a kill in between leaves an unfinished folder and not a broken one.
+
+    Whose folder it is stays: without that, a folder that was half emptied would keep its name from its own run.
+    """
     (folder / DONE).unlink(missing_ok=True)
     for entry in folder.iterdir():
-        if entry.name == _LOCK:
+        if entry.name in (_LOCK, _HASH):
             continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)

@@ -146,8 +146,9 @@ class Storage:
         if self.remote:
             self._copy(key, self._stored(key), target)
             return
-        self._await_root()
         source = Path(self.root, _checked(key))
+        if target.resolve() != source:
+            self._await_root()
         if not (target.exists() and source.exists() and source.samefile(target)):
             self._copy(key, sorted(_stamps(source)), target)
 

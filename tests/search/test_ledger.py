@@ -322,3 +322,18 @@ def test_equal_runs_are_whole_ones_of_other_searches(tmp_path):
         repeat.hash: tmp_path / "b" / repeat.key,
     }
     assert equal_runs([tmp_path / "nowhere"]) == {}
+
+
+def test_a_trial_that_was_killed_between_its_settings_and_its_note_leaves_nothing(ledger):
+    trial, _ = new_trial(ledger, 0.001)
+    for name, files in {
+        "0002_m1s1k1": ["config.yaml", ".trial.json.77"],
+        "0003_m1s1k1": ["config.yaml", "training.pt"],
+    }.items():
+        (ledger.folder / "trials" / name).mkdir()
+        for file in files:
+            (ledger.folder / "trials" / name / file).touch()
+    ledger.forget_unbegun()
+    there = sorted(place.name for place in (ledger.folder / "trials").iterdir())
+    assert there == [trial.key.split("/")[1], "0003_m1s1k1"]
+    assert new_trial(ledger, 0.002)[0].number == 4  # a folder with a state keeps its number

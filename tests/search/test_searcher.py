@@ -630,3 +630,29 @@ def test_an_order_of_fewer_trials_than_there_are_adds_none(make):
         completed(search.ledger, lr, 0.5)
     search.order = replace(search.order, trials=3)
     assert search.supply().next() is None
+
+
+def test_a_trial_that_could_not_be_kept_ends_the_round_and_goes_on_later(search):
+    searcher = search.searcher(search.supply())
+    searcher.suggest("a")
+    searcher.suggest("b")
+    trial, beside = searcher.live["a"], searcher.live["b"]
+    searcher.on_trial_complete("a", report(row(3, 0.1), unkept="disk: full"))
+    assert str(searcher.fault) == "disk: full" and searcher.suggest("c") == Searcher.FINISHED
+    assert [one.status for one in reread(search.ledger).trials] == [RUNNING] * 2
+    again = search.searcher(search.supply())
+    assert again.suggest("a") and again.suggest("b")
+    assert {one.key for one in again.live.values()} == {trial.key, beside.key}
+
+
+def test_what_cannot_be_noted_is_kept_for_whoever_began_the_round(search, monkeypatch):
+    """Ray would take it for a fault of the trial, and the trial would be waited for, for ever."""
+    searcher = search.searcher(search.supply())
+    searcher.suggest("a")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(search.ledger, "write", full)
+    searcher.on_trial_complete("a", report(row(3, 0.1), failed="of its own"))
+    assert searcher.fault.errno == 28 and searcher.suggest("b") == Searcher.FINISHED
