@@ -130,7 +130,7 @@ def test_wrong_values_are_named_with_path_expected_and_got(setting, path, says):
         ("model.faststate.mode", "model.fast_state.mode"),
         ("train.chunk_size", "model.ttt.chunk_size"),
         ("chunk_size", "model.ttt.chunk_size"),
-        ("train.learning_rate", ""),
+        ("train.momentum_of_sgd", ""),
     ],
 )
 def test_unknown_paths_name_the_nearest(path, nearest):
