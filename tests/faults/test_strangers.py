@@ -225,8 +225,8 @@ def test_the_source_has_no_loader_that_runs_code():
                 loaders += 1
                 assert safe.get(LOADERS[name]) is (name == "torch.load"), f"{path}:{node.lineno}: {name}"
             last = name.rsplit(".", 1)[-1]
-            harmless = {"json.loads", "re.compile", "model.eval", "self.model.eval", "result.model.eval"}
-            if last in UNSAFE and name not in harmless and not (last == "eval" and "." in name):
+            method = last in {"eval", "compile"} and "." in name  # of a model, or of re
+            if last in UNSAFE and name != "json.loads" and not method:
                 raise AssertionError(f"{path}:{node.lineno}: {name}")
             assert not name.startswith(("Tuner.restore", "tune.Tuner.restore", "pd.read_pickle")), f"{path}: {name}"
             assert name != "yaml.load", f"{path}:{node.lineno}: use strictyaml"
