@@ -12,8 +12,9 @@ PAGE = Path(__file__).with_name("README.md")
 HEAD = """# Faults that are injected
 
 Made by `python -m tests.faults.table` from the notes of {passed}; `make faults` runs them all.
-Every row is a fault that was really injected, by tests of this folder and of `tests/search`, and noted once the test's last assertion held. Work lost: trainings, or validations of a training, that
-were on disk when the fault came and had to be done again.
+Every row is a fault that was really injected, by tests of this folder and of `tests/search`, and
+noted once the test's last assertion held. Work lost: trainings, or validations of a training, that were
+on disk when the fault came and had to be done again.
 
 | fault | times injected | work lost | behaviour |
 |---|---|---|---|
