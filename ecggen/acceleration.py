@@ -35,17 +35,19 @@ def half_precision(device: torch.device, precision: str) -> torch.autocast:
 
 
 def compile_model(model: ECGGenModel) -> None:
-    """Compile encoder and estimation, the two parts whose shapes repeat; the weights keep their names.
+    """Compile the encoder, for any number of beats at once; the weights keep their names.
+
+    Estimation is a loop over as many chunks as a batch has, and would be compiled anew for each number.
 
     Raises UserError where no C++ compiler is found, which PyTorch needs for it.
     """
-    if not any(shutil.which(name) for name in (os.environ.get("CXX") or COMPILERS[0], *COMPILERS)):
+    named = os.environ.get("CXX")
+    if not any(shutil.which(name) for name in ((named,) if named else COMPILERS)):
         raise UserError(
             f"train.compile: expected a C++ compiler ({', '.join(COMPILERS)} or $CXX), got none; install one or set "
             "train.compile=false"
         )
     model.encoder.compile(dynamic=True)
-    model.ttt.compile()
 
 
 def keep_signals_near(dataset: ECGDataset, device: torch.device) -> bool:

@@ -54,7 +54,7 @@ def remove_leftovers(folder: Path, of: str | None = None, below: bool = False) -
     """
     for leftover in list(folder.rglob(".*") if below else folder.glob(".*")):
         target = target_of(leftover)
-        if target and of in (None, target):
+        if target and of in (None, target) and leftover.is_file() and not leftover.is_symlink():
             leftover.unlink(missing_ok=True)
 
 

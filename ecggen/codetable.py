@@ -101,7 +101,7 @@ def _stamp(file: Path) -> Stamp:
         found = file.stat()
     except OSError:
         return ()
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 def read_codes(config: Path, results: Path | None = None) -> CodeTable:

@@ -14,7 +14,7 @@ from ecggen.card import read_card
 from ecggen.config import RunConfig
 from ecggen.data.sources.catalog import make_source
 from ecggen.data.sources.contract import Entry
-from ecggen.errors import UserError
+from ecggen.errors import OutOfReach, UserError
 from ecggen.eval import CHOOSING_SET, judging_split
 from ecggen.examination import Examination, counted
 from ecggen.examine import examine
@@ -115,8 +115,8 @@ def _missing_portrait(
             return [f"{PORTRAIT_FILE} {had} and still is: draw the run on its own data to have it made"]
     try:
         keep_portrait(model, judging_split(own)[1], folder, source_map)
-    except OSError as fault:
-        return [f"{PORTRAIT_FILE} {had} and still is: {fault.strerror}: {folder}"]
+    except OutOfReach as fault:
+        return [f"{PORTRAIT_FILE} {had} and still is: {fault}"]
     return [f"{PORTRAIT_FILE} {had}: made, with {FIGURE_FILE}, for figures and the report page"]
 
 

@@ -18,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from ecggen.acceleration import (
     compile_model,
@@ -139,7 +139,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.model, run.train)
         self.mean = None
         if run.train.average > 0:
-            self.mean = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(run.train.average))
+            self.mean = AveragedModel(self.model, avg_fn=_running_mean(run.train.average))
         if run.train.compile:
             compile_model(self.model)
         keep_signals_near(self.train_set, self.device)
@@ -280,6 +280,16 @@ class Trainer:
 
 def _is_finite(gradient: Tensor | None) -> bool:
     return gradient is None or bool(gradient.isfinite().all())
+
+
+def _running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Mean over about the last 1 / (1 - decay) steps, at the start over about the last ninth of those that were."""
+
+    def advanced(mean: Tensor, value: Tensor, steps: Tensor | int) -> Tensor:
+        # The first weights know nothing: with a decay of .999 they would be half of the mean for 700 steps.
+        return torch.lerp(mean, value, 1 - min(decay, (1 + int(steps)) / (10 + int(steps))))
+
+    return advanced
 
 
 def score(row: dict[str, float]) -> float:

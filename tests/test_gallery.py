@@ -93,6 +93,14 @@ def test_plot_makes_the_portrait_that_a_run_has_not(older, before, said):
     assert (folder / "record.npz").stat().st_mtime_ns == there
 
 
+def test_figures_are_drawn_where_the_portrait_cannot_be_kept(older):
+    folder, run = older
+    (folder / "record.npz").mkdir()  # in the way
+    paths, lines = draw_judged(folder, run, Choice())
+    assert paths and all(path.is_file() for path in paths)
+    assert any("record.npz was missing and still is" in line and "expected to write it" in line for line in lines)
+
+
 def test_plot_makes_no_portrait_of_other_data_than_the_run_s_and_says_so(older):
     folder, run = older
     other = apply_settings(run, {"data.simulator.seed": 7})

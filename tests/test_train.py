@@ -77,11 +77,12 @@ def test_interrupted_at_three_and_resumed_equals_uninterrupted_to_the_bit(tmp_pa
 def test_the_running_mean_of_the_weights_is_what_is_judged_and_kept():
     trainer = Trainer(tiny_run(train__average=0.75), None)
     expected = None
-    for _ in range(3):
+    for done in range(3):
         trainer.losses.append(trainer.train_step())
         trainer.step += 1
         now = trainer.model.projection.gain.detach().clone()
-        expected = now if expected is None else 0.75 * expected + 0.25 * now
+        decay = min(0.75, (1 + done) / (10 + done))
+        expected = now if expected is None else decay * expected + (1 - decay) * now
     row = trainer.judge()
     kept = trainer.result(False).model
     torch.testing.assert_close(kept.projection.gain.detach(), expected)
@@ -91,6 +92,16 @@ def test_the_running_mean_of_the_weights_is_what_is_judged_and_kept():
         plain.train_step()
         plain.step += 1
     assert torch.equal(plain.model.projection.gain, now), "the mean is only read, training goes as without it"
+
+
+def test_a_running_mean_over_more_steps_than_there_were_does_not_hold_on_to_the_first_weights():
+    trainer = Trainer(tiny_run(train__average=0.999), None)
+    start = trainer.model.vcg.basis.detach().clone()
+    for _ in range(20):
+        trainer.train_step()
+        trainer.step += 1
+    now, mean = trainer.model.vcg.basis.detach(), trainer.mean.module.vcg.basis.detach()
+    assert (mean - now).norm() < 0.5 * (mean - start).norm()
 
 
 def _without_time(row: dict[str, float]) -> dict[str, float]:

@@ -183,10 +183,15 @@ class _Depthwise(torch.autograd.Function):
     Output: [M, L, T'].
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, base: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(base, weight)
+    def forward(base: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return nn.functional.conv1d(base, weight, bias, padding=weight.shape[2] // 2, groups=len(weight))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.save_for_backward(*inputs[:2])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -71,12 +71,13 @@ class ECGGenModel(nn.Module):
         Returns:
             `A` [..., 3, K], `V` [..., 3, T'] mV, `E_base`, `residual`, `E_hat` [..., L, T'] mV.
         """
-        a, v = self.vcg(w)
-        base = self.projection(v, w)
-        if self.residual is None:
-            residual = torch.zeros_like(base)
-        else:
-            residual = self.residual(base.reshape(-1, *base.shape[-2:])).reshape(base.shape)
+        with full_precision(w):
+            a, v = self.vcg(w)
+            base = self.projection(v, w)
+            if self.residual is None:
+                residual = torch.zeros_like(base)
+            else:
+                residual = self.residual(base.reshape(-1, *base.shape[-2:])).reshape(base.shape)
         return {"A": a, "V": v, "E_base": base, "residual": residual, "E_hat": base + residual}
 
     def estimate(
@@ -109,8 +110,7 @@ class ECGGenModel(nn.Module):
         """
         out = self.estimate(ecg, lead_mask, boundaries)
         real = out["chunk_mask"]
-        with full_precision(ecg):
-            drawn = self.render(out["W_seq"])
+        drawn = self.render(out["W_seq"])
         # Chunks of padding are drawn too and struck out: that is sooner than to pick the real ones.
         path = {name: value * real[..., None, None] for name, value in drawn.items()}
         every, ends = torch.arange(len(real), device=real.device), real.sum(1) - 1

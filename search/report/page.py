@@ -12,7 +12,6 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from ecggen.atomic import write_text
-from ecggen.errors import UserError
 from search.report import REPORT_FILE, commands, making, rivals, tables
 from search.report.cost import cost_line, cost_rows
 from search.report.curves import curves_chart
@@ -47,10 +46,7 @@ def write_report(folder: Path, out: Path | None = None, finished: datetime | Non
     facts = gather(folder)
     facts.finished = finished or facts.finished
     text = page_text(facts, path)
-    try:
-        write_text(path, text)
-    except OSError as fault:
-        raise UserError(f"{path}: expected to write the page there, got: {fault.strerror}; choose another") from None
+    write_text(path, text)
     return path
 
 

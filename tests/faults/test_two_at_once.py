@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from ecggen.runid import parse_runid, read_codes
+from ecggen.codetable import read_codes
+from ecggen.runid import parse_runid
 from tests.fake_search import V1
 from tests.faults.mortal import KILLED, Death
 from tests.faults.test_kill_search import SPACE, TINY

@@ -237,3 +237,14 @@ def test_an_encoder_layer_gives_what_pytorchs_own_forward_gives(padded):
     got, expected = (torch.autograd.grad(out[present].square().sum(), learned) for out in (ours, plain))
     for own, other in zip(got, expected, strict=True):
         torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)
+
+
+def test_the_residual_can_be_differentiated_by_function_transforms_too():
+    head = ResidualHead(ProjectionConfig())
+    torch.nn.init.ones_(head.pointwise.weight)
+    base = torch.randn(1, 12, 30, generator=torch.Generator().manual_seed(0))
+    by_rows = torch.func.jacrev(head)(base)
+    step = torch.zeros_like(base)
+    step[0, 3, 7] = 1e-2
+    slope = (head(base + step) - head(base - step)) / 2e-2
+    torch.testing.assert_close(by_rows[..., 0, 3, 7], slope, rtol=1e-2, atol=1e-3)

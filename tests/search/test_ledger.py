@@ -333,6 +333,7 @@ def test_a_trial_that_was_killed_between_its_settings_and_its_note_leaves_nothin
         (ledger.folder / "trials" / name).mkdir()
         for file in files:
             (ledger.folder / "trials" / name / file).touch()
+    ledger = Ledger(ledger.folder)  # as the search that goes on reads it
     ledger.forget_unbegun()
     there = sorted(place.name for place in (ledger.folder / "trials").iterdir())
     assert there == [trial.key.split("/")[1], "0003_m1s1k1"]

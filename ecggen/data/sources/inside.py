@@ -28,7 +28,7 @@ def file_below(root: Path, name: str) -> Path:
     if not stat.S_ISREG(state.st_mode):
         raise UnreadableError(f"not a file of the folder: {shown} is a folder, pipe or device")
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
-        raise UnreadableError(f"not a file of the folder: {shown} is a link out of it")
+        raise UnreadableError(f"link out of the folder (set --data-root to where it leads, or copy the files): {shown}")
     return path
 
 

@@ -262,7 +262,7 @@ class TestCommand:
 
     def test_a_page_that_cannot_be_written_leaves_nothing(self, folder, capsys):
         assert main([str(folder), "--out", str(folder / "none" / "page.html")]) == 2
-        assert "expected to write the page there, got: No such file" in capsys.readouterr().err
+        assert "page.html: expected to write it, got: No such file" in capsys.readouterr().err
         assert not (folder / "none").exists()
 
     @pytest.mark.parametrize("content", ["{not yaml", "name: now\n", "- 1\n"])
