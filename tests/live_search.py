@@ -34,6 +34,10 @@ def tiny_words(**changes):
     return [word for pair in pairs if not pair[1].startswith(OWN) for word in pair]
 
 
+class MissedError(AssertionError):
+    """A search went well to its end before a moment of it was seen: on a busy machine two trials may never overlap."""
+
+
 class Live:
     """A running run_search.py, in a session of its own: a terminal's Ctrl-C reaches all of its processes.
 
@@ -75,6 +79,8 @@ class Live:
         """Wait for something; its value. An end before it is a fault."""
         end = time.monotonic() + PATIENCE
         while not (value := happened()):
+            if self.process.poll() == 0:
+                raise MissedError(f"over before it was seen: {self.out}")
             assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.out}\n{self.err}"
             assert time.monotonic() < end, f"waited in vain: {self.out}\n{self.err}"
             time.sleep(0.02)
