@@ -100,8 +100,7 @@ class Ledger:
         for trial in sorted(_read_all(folder), key=lambda one: (one.key.split("/")[0], one.number)):
             self._know(trial)
         # A folder that is there but could not be read keeps its number: its state and result belong to other settings.
-        taken = [_number_of(place) for place in folder.glob(f"{TRIALS}/*/")]
-        self._number = max((*taken, *(trial.number for trial in self.trials)), default=0)
+        self._number = self._highest()
 
     def __iter__(self) -> Iterator[Trial]:
         return iter((*self.trials, *self.finalists))
@@ -116,6 +115,11 @@ class Ledger:
             names = {target_of(entry) or entry.name for entry in place.iterdir()}
             if names <= {CONFIG_FILE, TRIAL_FILE} and not (place / TRIAL_FILE).exists():
                 shutil.rmtree(place)
+        self._number = self._highest()
+
+    def _highest(self) -> int:
+        taken = (_number_of(place) for place in self.folder.glob(f"{TRIALS}/*/"))
+        return max((*taken, *(trial.number for trial in self.trials)), default=0)
 
     def begin(self, run: RunConfig, runid: str, params: Mapping[str, Any], study: int | None = None) -> Trial:
         """A new trial, kept on disk before it starts."""
