@@ -46,14 +46,18 @@ class AmortisedEstimator(Estimator):
 class Minimum(torch.autograd.Function):
     """Where the gradient of proxy and smoothness is zero, differentiated by the implicit function theorem.
 
-    From (G + r) W = y and G = sum_i share_i m_i m_i^T over the rows m_i of the maps: with a gradient g by W, that by y is
-    a = (G + r)^-1 g, and that by m_i is -share_i ((m_i W) a + (m_i a) W). No step of the way to W is kept, and no D x D
-    gradient is ever made.
+    Role: the solution of `RidgeEstimator`, and how the outer loss goes through it.
+    From (G + r) W = y and G = sum_i share_i m_i m_i^T over the rows m_i of the maps: with a gradient g by W, that by y
+    is a = (G + r)^-1 g, and that by m_i is -share_i ((m_i W) a + (m_i a) W). No step of the way to W is kept, and no
+    D x D gradient is ever made.
+
+    Input: y [B, D], maps [L*d, D], share [B, L*d], factor [B, D, D] of G + r (Cholesky).
+    Output: W [B, D].
     """
 
     @staticmethod
     def forward(ctx: Any, asked: Tensor, maps: Tensor, share: Tensor, factor: Tensor) -> Tensor:
-        """asked y [B, D], maps [L*d, D], share [B, L*d], factor [B, D, D] of G + r (Cholesky) -> W [B, D]."""
+        """y [B, D] -> W [B, D]."""
         w = torch.cholesky_solve(asked[..., None], factor)[..., 0]
         ctx.save_for_backward(w, maps, share, factor)
         return w
@@ -63,9 +67,7 @@ class Minimum(torch.autograd.Function):
         """Gradients by y and by the maps; share and factor are no unknowns."""
         w, maps, share, factor = ctx.saved_tensors
         back = torch.cholesky_solve(gradients[0][..., None], factor)[..., 0]
-        by_maps = torch.addmm(
-            -(share * (w @ maps.mT)).mT @ back, (share * (back @ maps.mT)).mT, w, alpha=-1
-        )
+        by_maps = torch.addmm(-(share * (w @ maps.mT)).mT @ back, (share * (back @ maps.mT)).mT, w, alpha=-1)
         return back, by_maps, None, None
 
 
