@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from ecggen.atomic import UNFINISHED
 from ecggen.configfile import load_run_config
 from ecggen.runid import run_hash
 from search.ledger import (
@@ -327,7 +328,7 @@ def test_equal_runs_are_whole_ones_of_other_searches(tmp_path):
 def test_a_trial_that_was_killed_between_its_settings_and_its_note_leaves_nothing(ledger):
     trial, _ = new_trial(ledger, 0.001)
     for name, files in {
-        "0002_m1s1k1": ["config.yaml", ".trial.json.77"],
+        "0002_m1s1k1": ["config.yaml", f".trial.json.77{UNFINISHED}"],
         "0003_m1s1k1": ["config.yaml", "training.pt"],
     }.items():
         (ledger.folder / "trials" / name).mkdir()
