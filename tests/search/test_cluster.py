@@ -17,6 +17,7 @@ import pytest
 
 from search import cluster
 from search.cluster import Resources, Share, plan
+from tests.live_cluster import LiveCluster, free_port
 from tests.user_fault import fault_of
 
 REPO = Path(__file__).resolve().parents[2]
@@ -153,11 +154,6 @@ def test_a_ray_that_does_not_start_is_one_line(ray_folder, monkeypatch):
     assert "at least 1 core" in fault_of(cluster.start, None, 0)
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 def test_nobody_listening_is_one_line_at_once():
     began = time.monotonic()
     address = f"127.0.0.1:{free_port()}"
@@ -222,22 +218,10 @@ cluster.stop()
 @pytest.fixture
 def token_cluster(ray_folder, monkeypatch):
     """A cluster of one node that wants a token: its address and the token."""
-    token, port = secrets.token_hex(32), free_port()
     monkeypatch.setenv("HOME", str(ray_folder))
-    command = ["start", "--head", "--block", f"--port={port}", "--node-ip-address=127.0.0.1", "--num-cpus=1"]
-    options = [f"--temp-dir={ray_folder}/head", "--include-dashboard=false", "--object-store-memory=100000000"]
-    head = subprocess.Popen(
-        [str(Path(sys.executable).with_name("ray")), *command, *options],
-        env={**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_USAGE_STATS_ENABLED": "0"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        assert any(b"Ray runtime started" in line for line in head.stdout)
-        yield f"127.0.0.1:{port}", token
-    finally:
-        head.terminate()
-        head.communicate(timeout=30)
+    with LiveCluster() as cluster:
+        cluster.start_head()
+        yield cluster.address, cluster.token["RAY_AUTH_TOKEN"]
 
 
 @pytest.mark.slow  # 15 s: Ray is started once, and asked five times
