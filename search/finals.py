@@ -86,7 +86,8 @@ def candidates(ledger: Ledger, chosen: Sequence[Trial], seeds: int) -> list[Cand
 
     Raises UserError where one was judged on other records than the rest.
     """
-    found, by_place = [], {}
+    found: list[Candidate] = []
+    by_place: dict[Path, dict[str, np.ndarray]] = {}
     for trial in chosen:
         run = ledger.run_of(trial)
         hashes = [run_hash(with_seed(run, trial.seed + seed)) for seed in range(1, seeds + 1)]
