@@ -79,6 +79,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "ecggen.eval",
         "ecggen.progress",
     ),
+    "ecggen.judging": (*CORE, "ecggen.acceleration", "ecggen.eval", "ecggen.probe", "ecggen.reconstruction"),
     "ecggen.runs": ("ecggen",),
     "search": (
         *(*RESULTS, "ecggen.metrics", "ecggen.leaderboard"),
