@@ -35,10 +35,10 @@ from ecggen.configfile import apply_settings, from_dict, load_run_config
 from ecggen.eval import VALIDATION
 from ecggen.runid import run_hash
 from search import driver
-from search.cluster import Resources
 from search.ledger import COMPLETED, RESULT_FILE, WHOLE, Ledger, Trial, ranked
 from search.order import How, Order, write_order
 from search.searcher import LedgerSearcher
+from search.share import Resources
 from search.summary import COLUMNS, TRIALS_FILE, trial_row, write_table
 from search.trial import message
 

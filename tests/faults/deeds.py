@@ -36,7 +36,7 @@ def search(*words):
 
     import run_search
     from search import driver
-    from search.cluster import Resources
+    from search.share import Resources
 
     @contextmanager
     def no_ray(*_):

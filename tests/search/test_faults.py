@@ -10,10 +10,10 @@ from ray import tune
 from rich.console import Console
 
 from search import driver, folders
-from search.cluster import Resources
 from search.ledger import Ledger
 from search.order import How
 from search.searcher import Searcher
+from search.share import Resources
 from search.trial import run_trial
 from tests.fake_search import order_of
 from tests.live_cluster import LiveCluster
