@@ -221,7 +221,8 @@ def run_dry(args: argparse.Namespace) -> None:
 
 def run_dry_again(args: argparse.Namespace) -> None:
     """Print what carrying on would do."""
-    from search.ledger import RUNNING, Ledger
+    from search.ledger import Ledger
+    from search.trialfile import RUNNING
 
     folder = search_folder(args.results, args.resume)
     refuse_asked(args, "--resume", "a search is carried on as it was begun")

@@ -29,7 +29,7 @@ from search import cluster
 from search.asking import check_share
 from search.events import EventFiles
 from search.finals import Outcome, conclude, finalists, repeats
-from search.ledger import LATE, RUNNING, Ledger, Trial, equal_runs, is_finalist
+from search.ledger import Ledger, equal_runs
 from search.order import (
     DONE,
     How,
@@ -49,6 +49,7 @@ from search.study import UNKEPT, Study, study_kept
 from search.summary import Summary
 from search.supply import InTurn, NewTrials, Places
 from search.trial import Setup
+from search.trialfile import LATE, RUNNING, Trial, is_finalist
 from search.tuner import STATE, asha, forget_rounds, run_round, teach
 from search.view import KEEPING, PROOF, REPORT, RUNNERS_UP, START
 

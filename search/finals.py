@@ -25,11 +25,12 @@ from ecggen.npy import load_arrays
 from ecggen.runid import run_hash
 from ecggen.runs import kept_folder
 from search.compare import Candidate, rank
-from search.ledger import JUDGED_FILE, RESULT_FILE, RUNNING, STOPPED, WHOLE, Ledger, Trial, ranked
+from search.ledger import Ledger, ranked
 from search.order import Order
 from search.promote import promote_all
 from search.supply import reuse
 from search.trial import judge_model
+from search.trialfile import JUDGED_FILE, RESULT_FILE, RUNNING, STOPPED, WHOLE, Trial
 from search.verdict import run_names
 
 Say = Callable[[str], None]

@@ -16,9 +16,10 @@ from optuna.trial import TrialState
 import run_search as entry
 from ecggen.checkpoint import load_training
 from search.folders import data_name
-from search.ledger import Ledger, read_result
+from search.ledger import Ledger
 from search.order import read_order, write_order
 from search.share import Resources
+from search.trialfile import read_result
 from tests.conftest import REPO
 from tests.data.layouts import hearts, write_arrays
 from tests.live_search import Live, MissedError, check_whole, figures, of_kind, rows, session, states, tiny_words

@@ -13,7 +13,8 @@ from ecggen.leaderboard import LEADERBOARD_FILE, read_leaderboard
 from ecggen.runid import run_hash
 from search.compare import rank
 from search.finals import candidates, conclude, data_words, finalists, judged_sums, repeats, with_seed
-from search.ledger import COMPLETED, FAILED, REUSED, RUNNING, STOPPED, Ledger, equal_runs
+from search.ledger import Ledger, equal_runs
+from search.trialfile import COMPLETED, FAILED, REUSED, RUNNING, STOPPED
 from tests.fake_search import (
     METRIC,
     as_text,
