@@ -2,12 +2,12 @@
 
 import json
 
+import main as entry
 from ecggen.data.pipeline import ECGDataset
 from ecggen.eval import judge, training_baselines
 from ecggen.leads import LEADS
 from ecggen.metrics import r_squared
 from ecggen.train import train
-from tests.conftest import main_py
 from tests.tiny import tiny_run
 
 
@@ -27,8 +27,7 @@ def test_the_card_holds_every_set_with_intervals_and_rivals(finished):
 def test_eval_repeats_the_card(finished):
     results, folder, _ = finished
     before = json.loads((folder / "metrics.json").read_text())
-    done = main_py("--results", str(results), "--runid", folder.name, "--mode", "eval")
-    assert done.returncode == 0, done.stderr
+    assert entry.main(["--results", str(results), "--runid", folder.name, "--mode", "eval"]) == 0
     after = json.loads((folder / "metrics.json").read_text())
     assert after["reconstruction"] == before["reconstruction"]
     assert after["probe"]["auroc"] == before["probe"]["auroc"]

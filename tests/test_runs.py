@@ -24,7 +24,7 @@ from ecggen.runid import run_hash
 from ecggen.runs import keep_trained, load_run, run_and_keep
 from ecggen.stepfolder import claim_folder
 from ecggen.train import train
-from tests.conftest import REPO, main_py
+from tests.conftest import REPO
 from tests.tiny import tiny_run
 from tests.user_fault import fault_of
 
@@ -68,12 +68,12 @@ def test_history_is_the_learning_curve(finished):
     assert [float(row["step"]) for row in rows] == [3, 6]
 
 
-def test_without_a_mode_the_finished_card_is_shown_and_nothing_trained(finished):
+def test_without_a_mode_the_finished_card_is_shown_and_nothing_trained(finished, capsys):
     results, folder, _ = finished
     before = (folder / "DONE").stat().st_mtime_ns
     for name in (_runid(folder), folder.name):
-        done = main_py("--results", str(results), "--runid", name)
-        assert done.returncode == 0 and "I,II,V2" in done.stdout
+        assert entry.main(["--results", str(results), "--runid", name]) == 0
+        assert "I,II,V2" in capsys.readouterr().out
     assert (folder / "DONE").stat().st_mtime_ns == before
 
 
@@ -84,8 +84,7 @@ def test_the_same_settings_again_reuse_the_folder_and_others_go_beside_it(finish
     assert "reused" in said[0]
     other = run_and_keep(tiny_run(train__seed=5), _runid(folder), results, quiet=True, say=said.append)
     assert other != folder and other.name.startswith(folder.name + "_")
-    shown = main_py("--results", str(results), "--runid", other.name)
-    assert shown.returncode == 0, shown.stderr
+    assert entry.main(["--results", str(results), "--runid", other.name]) == 0
 
 
 def test_the_model_loads_in_one_line_and_classifies(finished):
@@ -97,8 +96,8 @@ def test_the_model_loads_in_one_line_and_classifies(finished):
 def test_encode_writes_states_and_all_twelve_leads(finished, tmp_path):
     results, folder, _ = finished
     out = tmp_path / "states.npz"
-    done = main_py("--results", str(results), "--runid", folder.name, "--mode", "encode", "--out", str(out))
-    assert done.returncode == 0, done.stderr
+    words = ["--results", str(results), "--runid", folder.name, "--mode", "encode", "--out", str(out)]
+    assert entry.main(words) == 0
     with np.load(out, allow_pickle=False) as states, out.with_suffix(".index.csv").open() as stream:
         rows = list(csv.DictReader(stream))
         n = len(states["id"])
@@ -110,11 +109,11 @@ def test_encode_writes_states_and_all_twelve_leads(finished, tmp_path):
         np.testing.assert_array_equal(last, states["W"])
 
 
-def test_dry_run_prints_settings_that_load_and_writes_nothing(tmp_path):
-    done = main_py("--results", str(tmp_path / "none"), "--dry-run", "--runid", "m2s2k1", "--steps", "7")
-    assert done.returncode == 0 and not (tmp_path / "none").exists()
+def test_dry_run_prints_settings_that_load_and_writes_nothing(tmp_path, capsys):
+    words = ["--results", str(tmp_path / "none"), "--dry-run", "--runid", "m2s2k1", "--steps", "7"]
+    assert entry.main(words) == 0 and not (tmp_path / "none").exists()
     settings = tmp_path / "again.yaml"
-    settings.write_text(done.stdout)
+    settings.write_text(capsys.readouterr().out)
     run = load_run_config(settings)
     assert (run.train.steps, run.model.fast_state.mode, run.model.ttt.chunk_size) == (7, "mlp", 2)
 
