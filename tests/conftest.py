@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before torch is loaded: threads that wait must not keep a core busy.
@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import pytest
 import torch
 
+from tests.faults.mortal import Stock
 from tests.tiny import as_options
 
 REPO = Path(__file__).resolve().parents[1]
@@ -51,6 +52,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory, own_cache: Path) -> tuple
     assert done.returncode == 0, done.stderr
     (folder,) = [path for path in results.iterdir() if path.is_dir()]
     return results, folder, done.stdout
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory, own_cache: Path) -> Iterator[Stock]:
+    """Processes that have everything loaded, and may die."""
+    stock = Stock(tmp_path_factory.mktemp("said"))
+    yield stock
+    stock.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import multiprocessing
 import subprocess
 import sys
 
@@ -151,26 +150,6 @@ def test_an_unfinished_run_is_carried_on_only_when_asked(tmp_path):
         run_and_keep(run, "m1s1k1", tmp_path, quiet=True)
     folder = run_and_keep(run, "m1s1k1", tmp_path, resume=True, quiet=True)
     assert {p.name for p in folder.iterdir() if not p.name.startswith((".", "events."))} == FILES
-
-
-def _hold(results, ready, leave) -> None:
-    with claim_folder(results, "m1s1k1", 6, run_hash(tiny_run())):
-        ready.set()
-        leave.wait(60)
-
-
-def test_two_processes_cannot_write_one_folder(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    ready, leave = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path, ready, leave))
-    other.start()
-    assert ready.wait(60)
-    try:
-        with pytest.raises(UserError, match="another process"):
-            run_and_keep(tiny_run(), "m1s1k1", tmp_path, quiet=True)
-    finally:
-        leave.set()
-        other.join()
 
 
 def _header_and_weights(folder):

@@ -71,13 +71,6 @@ def rounds(tune, before=lambda config: None):
     return run_round
 
 
-def report(*words):
-    """python -m search.report."""
-    from search.report.__main__ import main
-
-    return main(list(words))
-
-
 def cache(*words):
     """The preprocessed records of a tiny run with these settings, found or built."""
     from ecggen.configfile import apply_overrides
@@ -93,9 +86,10 @@ def codes(results, first, count):
     from pathlib import Path
 
     from ecggen.runid import ensure_runid
-    from tests.fake_search import V1
+    from tests.faults.mortal import REPO
     from tests.tiny import tiny_run
 
+    config = REPO / "configs" / "train" / "v1.yaml"
     for size in range(first, first + count):
-        name = ensure_runid(tiny_run(model__vcg__basis_k=size), V1, Path(results))
+        name = ensure_runid(tiny_run(model__vcg__basis_k=size), config, Path(results))
         sys.stdout.write(f"{size} {name}\n")
