@@ -1,6 +1,7 @@
 """The card of a run: what is on it, that it can be made again, and that it tells a state that means something."""
 
 import json
+import shutil
 
 import main as entry
 from ecggen.data.pipeline import ECGDataset
@@ -24,10 +25,10 @@ def test_the_card_holds_every_set_with_intervals_and_rivals(finished):
     assert 0 <= card["source"]["r"] <= 1
 
 
-def test_eval_repeats_the_card(finished):
-    results, folder, _ = finished
+def test_eval_repeats_the_card(finished, tmp_path):
+    folder = shutil.copytree(finished[1], tmp_path / finished[1].name)
     before = json.loads((folder / "metrics.json").read_text())
-    assert entry.main(["--results", str(results), "--runid", folder.name, "--mode", "eval"]) == 0
+    assert entry.main(["--results", str(tmp_path), "--runid", folder.name, "--mode", "eval"]) == 0
     after = json.loads((folder / "metrics.json").read_text())
     assert after["reconstruction"] == before["reconstruction"]
     assert after["probe"]["auroc"] == before["probe"]["auroc"]
