@@ -1,15 +1,17 @@
-"""What a part of the model is worth: one finished run less others that lack it, on the same records.
+"""What a part of the model is worth: finished runs less others that lack it, on the same records.
 
-Run as `python benchmarks/ablation.py OURS OTHER [OTHER ...]` with folders of runs that were trained alike but for the
-part in question (`--set model.ttt.estimator=amortised`, `ridge` or `prior`; `model.projection.residual=false`,
-`geometry=fixed`, `view=shared`). Each figure is the difference with its paired 95 % bootstrap interval over the records
-of the validation split; the probe reads the mean of W over the chunks.
+Run as `python benchmarks/ablation.py OURS [OURS ...] --less OTHER [OTHER ...] [--less ...]` with folders of runs that
+were trained alike but for the part in question (`--set model.ttt.estimator=amortised`, `ridge` or `prior`;
+`model.projection.residual=false`, `geometry=fixed`, `view=shared`). Several folders of a side are the same settings
+with other seeds. Each figure is a difference of means over seeds, on the validation split, with its 95 % interval:
+records are resampled in pairs and, where a side has several seeds, seeds too (`search.compare`). The probes read W
+after the last chunk, and the mean of W over the chunks.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,71 +21,87 @@ from ecggen.data.pipeline import ECGDataset
 from ecggen.errors import UserError
 from ecggen.eval import judge
 from ecggen.leads import LEADS
-from ecggen.metrics import difference, interval, resample_counts
+from ecggen.metrics import METRICS, resample_counts, resampled_sums
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.probe import encode_states, fit_head, scores_of
 from ecggen.runs import load_run
+from search.compare import interval_over_seeds
 
 SETS = {"I,II,V2 r": (("I", "II", "V2"), "r"), "I,II,V3 r": (("I", "II", "V3"), "r"), "all twelve R2": (LEADS, "r2")}
+PROBES = {"probe, last W": "w", "probe, mean W": "w_mean"}
 RESAMPLES = 1000
-Areas = tuple[np.ndarray, np.ndarray]  # macro AUROC [1], and of every bootstrap sample [S]
+Figure = tuple[float, np.ndarray]  # over all records, and over each resample [S] of them
 
 
 class Run:
-    """What is compared of one run: sums of every visible set, and how well W is read."""
+    """What is compared of one run, by name."""
 
     def __init__(self, folder: Path) -> None:
-        self.name = folder.name
-        self.model, self.own = load_run(folder)
-        self.val = ECGDataset(self.own, "val")
-        self.sums = {name: judge(self.model, self.val, shown).sums["model"] for name, (shown, _) in SETS.items()}
-        self.areas = read_areas(self.model, self.own, self.val)
+        model, own = load_run(folder)
+        val = ECGDataset(own, "val")
+        self.ids, self.seed, self.folder = val.ids, own.train.seed, folder
+        self.figures = {name: rendered(model, val, shown, metric) for name, (shown, metric) in SETS.items()}
+        if val.classes:
+            self.figures |= read(model, own, val)
 
 
-def read_areas(model: ECGGenModel, own: RunConfig, val: ECGDataset) -> Areas | None:
-    """None where there are no labels."""
-    if not val.classes:
-        return None
+def rendered(model: ECGGenModel, val: ECGDataset, shown: Sequence[str], metric: str) -> Figure:
+    """One metric of the rendering from some leads."""
+    sums = judge(model, val, tuple(shown)).sums["model"]
+    return float(METRICS[metric](sums.sum(0))), METRICS[metric](resampled_sums(sums, RESAMPLES))
+
+
+def read(model: ECGGenModel, own: RunConfig, val: ECGDataset) -> dict[str, Figure]:
+    """Macro AUROC of logistic regressions on frozen W."""
     train, judged = encode_states(model, ECGDataset(own, "train")), encode_states(model, val)
-    head, _ = fit_head("linear", train.w_mean, train.targets, judged.w_mean, judged.targets, val.multi_label)
-    scores = scores_of(head, judged.w_mean)
-    counts = np.ascontiguousarray(resample_counts(len(scores), RESAMPLES).T, np.float32)
-    once = np.ones((len(scores), 1), np.float32)
-    return tuple(macro(class_areas(judged.targets, scores, weights)) for weights in (once, counts))  # type: ignore[return-value]
+    counts = np.ascontiguousarray(resample_counts(len(judged.w), RESAMPLES).T, np.float32)
+    once = np.ones((len(judged.w), 1), np.float32)
+    found = {}
+    for name, which in PROBES.items():
+        states, held = getattr(train, which), getattr(judged, which)
+        head, _ = fit_head("linear", states, train.targets, held, judged.targets, val.multi_label)
+        scores = scores_of(head, held)
+        all_of_them, drawn = (macro(class_areas(judged.targets, scores, weights)) for weights in (once, counts))
+        found[name] = float(all_of_them[0]), drawn
+    return found
 
 
-def compare(ours: Run, other: Run) -> dict[str, dict[str, Any]]:
-    """Figure -> difference and interval. Raises UserError where the runs have other records to judge on."""
-    if ours.val.ids != other.val.ids:
-        raise UserError(
-            f"{other.name}: expected the validation records of {ours.name}, got others; train both on the same data"
-        )
-    found = {
-        name: difference(ours.sums[name], other.sums[name], RESAMPLES)[metric] for name, (_, metric) in SETS.items()
-    }
-    if ours.areas is not None and other.areas is not None:
-        less = [mine - theirs for mine, theirs in zip(ours.areas, other.areas, strict=True)]
-        found["probe, macro AUROC"] = {"value": float(less[0][0]), "interval": interval(less[1])}
+def compare(ours: Sequence[Run], others: Sequence[Run]) -> dict[str, tuple[float, float, float]]:
+    """Figure -> difference of means over seeds, and its interval. Raises UserError where the records differ."""
+    for run in (*ours, *others):
+        if run.ids != ours[0].ids:
+            raise UserError(
+                f"{run.folder}: expected the validation records of {ours[0].folder}, got others; "
+                "train both on the same data"
+            )
+    found = {}
+    for name in ours[0].figures:
+        sides = [[run.figures[name] for run in side] for side in (ours, others)]
+        whole = tuple(np.array([figure for figure, _ in side]) for side in sides)
+        drawn = tuple(np.stack([each for _, each in side], 1) for side in sides)
+        low, high = interval_over_seeds(whole, drawn, len(ours[0].ids))  # type: ignore[arg-type]
+        found[name] = float(whole[0].mean() - whole[1].mean()), low, high
     return found
 
 
 def main() -> int:
     """Parses, judges, prints one table; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("ours", type=Path, help="a finished run")
-    parser.add_argument("others", type=Path, nargs="+", help="finished runs that lack a part of it")
+    parser.add_argument("ours", type=Path, nargs="+", help="finished runs, one a seed")
+    parser.add_argument(
+        "--less", type=Path, nargs="+", action="append", required=True, metavar="OTHER", help="those that lack a part"
+    )
     args = parser.parse_args()
     try:
-        ours = Run(args.ours)
-        rows = [(folder.name, compare(ours, Run(folder))) for folder in args.others]
+        ours = [Run(folder) for folder in args.ours]
+        rows = [(folders, compare(ours, [Run(folder) for folder in folders])) for folders in args.less]
     except UserError as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2
-    heads = list(rows[0][1])
-    print(f"| {args.ours.name} less | {' | '.join(heads)} |\n|{' --- |' * (len(heads) + 1)}")
-    for name, found in rows:
-        cells = (f"{f['value']:+.4f} [{f['interval'][0]:+.4f}, {f['interval'][1]:+.4f}]" for f in found.values())
-        print(f"| {name} | {' | '.join(cells)} |")
+    print(f"| {', '.join(map(str, args.ours))} less | {' | '.join(rows[0][1])} |\n|{' --- |' * (len(rows[0][1]) + 1)}")
+    for folders, found in rows:
+        cells = (f"{value:+.4f} [{low:+.4f}, {high:+.4f}]" for value, low, high in found.values())
+        print(f"| {', '.join(map(str, folders))} | {' | '.join(cells)} |")
     return 0
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from sandbox.searches import TRAIN, TURNED, Sandbox, sandbox, told
 
 POINTS = 8  # equal in cost: weights of a loss term
-CALIBRATION = 40  # steps from which those of a training are reckoned
+CALIBRATION = 40  # steps, and three times as many, from which those of a training are reckoned
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,14 @@ class Sizes:
 
 def show(bench: Sandbox, sizes: Sizes) -> None:
     """The table. The trainings alone are measured before and after all else, half and half."""
-    probe = bench.settings("probe", {"train.steps": CALIBRATION, "train.validate_every": CALIBRATION})
+    probe, longer = (
+        bench.settings(f"probe-{steps}", {"train.steps": steps, "train.validate_every": steps})
+        for steps in (CALIBRATION, 3 * CALIBRATION)
+    )
     bench.told(TRAIN, probe)  # simulates the records
-    steps = max(CALIBRATION, round(sizes.seconds / bench.told(TRAIN, probe)[0] * CALIBRATION))
+    first, last = bench.told(TRAIN, probe, longer)
+    step = (last - first) / (2 * CALIBRATION)  # a training's fixed part is left out
+    steps = max(CALIBRATION, round((sizes.seconds - first) / step) + CALIBRATION)
     budget = {"train.steps": steps, "train.validate_every": steps}
     weights = [round(0.001 * point, 3) for point in range(1, POINTS + 1)]
     space = bench.folder / "equal.yaml"

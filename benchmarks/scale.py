@@ -4,7 +4,8 @@
                 the search's own, with its study, tables, event files and screen; only the training and Ray are left
                 out: in place of a worker a finished result is written, outside the clock. The cost
                 at 100 is the mean of two searches, one before and one after the others. What the sampler itself takes
-                to choose a point (TPE fits all trials there are) is Optuna's, and shown apart.
+                to choose a point (TPE looks through all trials there are for what they have in common, and fits them)
+                is Optuna's, and shown apart.
     table       trials.csv of 10,000 rows: read back and ranked
 
 Run as `python benchmarks/scale.py`; `taskset -c 0,1` chooses two cores. Everything is kept in a temporary folder, which
@@ -50,6 +51,7 @@ AROUND = 40  # trials on each side of a number, whose median is its cost
 VALIDATIONS = 4  # reports of a trial
 REPEATS = 3
 METRIC = "val_hidden_r"
+CHOOSING = ("infer_relative_search_space", "sample_relative")  # a sampler's methods that make a point
 # Every point needs a run id of its own, the costly case: both terms are part of the code table.
 TURNED = {"train.loss.smoothness": {"uniform": [0.0, 1.0]}, "train.loss.energy": {"uniform": [0.0, 1.0]}}
 
@@ -132,18 +134,18 @@ def order_of(algorithm: str, trials: int) -> Order:
 def costs(algorithm: str, trials: int, results: Path) -> tuple[list[Cost], float]:
     """Processor and wall seconds of every trial of a simulated search; seconds to read and rank its folders."""
     folder = results / "searches" / algorithm
-    own = {sampler: sampler.sample_relative for sampler in (TPESampler, RandomSampler)}
+    own = {(sampler, name): getattr(sampler, name) for sampler in (TPESampler, RandomSampler) for name in CHOOSING}
     write_order(folder, order_of(algorithm, trials))
     clocked = Clocked()
-    for sampler, method in own.items():
-        sampler.sample_relative = clocked.sampling(method)
+    for (sampler, name), method in own.items():
+        setattr(sampler, name, clocked.sampling(method))
     driver.run_round = clocked  # type: ignore[assignment]
     with (results / "said").open("w", encoding="utf-8") as said:
         search = driver.Search(folder, results, How(), Console(file=said))
         share = search.check(Resources(cpus=2, gpus=0, nodes=1, local=True))
         search._train(driver.Setup(search._storage(), None), share, driver.Clock(None))  # type: ignore[arg-type]
-    for sampler, method in own.items():
-        sampler.sample_relative = method
+    for (sampler, name), method in own.items():
+        setattr(sampler, name, method)
     begin = time.perf_counter()
     best = ranked(Ledger(folder).whole(), METRIC)
     spent = time.perf_counter() - begin

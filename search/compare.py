@@ -28,6 +28,8 @@ CONFIDENCE = 0.95
 _SEED_STREAM = 1  # apart from the stream that draws the records
 _NOWHERE = (math.nan, math.nan)
 
+Sides = tuple[np.ndarray, np.ndarray]  # of two candidates
+
 
 @dataclass
 class Candidate:
@@ -79,13 +81,31 @@ def paired_interval(
     Raises:
         UserError: an unknown metric, or sides that were judged on different records.
     """
-    differences = bootstrap_differences(first, second, metric, resamples, seed)
-    figures = [_figures(side, metric) for side in (first, second)]
+    _check_sides(first, second, metric)
+    if len(first[0]) == 0:
+        return _NOWHERE
+    figures = _figures(first, metric), _figures(second, metric)
+    return interval_over_seeds(figures, _resampled(first, second, metric, resamples, seed), len(first[0]), seed)
+
+
+def interval_over_seeds(figures: Sides, resampled: Sides, records: int, seed: int = 0) -> tuple[float, float]:
+    """`paired_interval` for figures of any kind.
+
+    Args:
+        figures: of each seed over all records, [n] a side.
+        resampled: the same over resampled records, [resamples, n] a side; both sides and all seeds see the same ones.
+        records: R, of which the resamples were drawn.
+        seed: equal seeds give equal intervals.
+
+    Returns:
+        low and high end; NaN where there is nothing to judge.
+    """
+    differences = _differences(resampled, seed)
     difference = float(figures[0].mean() - figures[1].mean())
     finite = differences[np.isfinite(differences)]
     if not math.isfinite(difference) or not len(finite):
         return _NOWHERE
-    reach = _student(figures, float(finite.var()), len(first[0])) * float(finite.std())
+    reach = _student(figures, float(finite.var()), records) * float(finite.std())
     return difference - reach, difference + reach
 
 
@@ -104,11 +124,21 @@ def bootstrap_differences(
     _check_sides(first, second, metric)
     if len(first[0]) == 0:
         return np.full(resamples, np.nan)
+    return _differences(_resampled(first, second, metric, resamples, seed), seed)
+
+
+def _resampled(
+    first: Sequence[np.ndarray], second: Sequence[np.ndarray], metric: str, resamples: int, seed: int
+) -> Sides:
+    """Figures of both sides' seeds, [resamples, n] each."""
     stacked = np.stack([*first, *second], axis=1)  # [R, n + n, L, 6]: every seed sees the same resamples
     figures = METRICS[metric](resampled_sums(stacked, resamples, seed))  # [resamples, n + n]
+    return figures[:, : len(first)], figures[:, len(first) :]
+
+
+def _differences(resampled: Sides, seed: int) -> np.ndarray:
     rng = np.random.default_rng((seed, _SEED_STREAM))
-    sides = (figures[:, : len(first)], figures[:, len(first) :])
-    ours, theirs = (_mean_over_drawn(side, rng) for side in sides)
+    ours, theirs = (_mean_over_drawn(side, rng) for side in resampled)
     return ours - theirs
 
 

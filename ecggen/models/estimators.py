@@ -43,11 +43,40 @@ class AmortisedEstimator(Estimator):
         return found, self.surprise(previous, asked)
 
 
+class Minimum(torch.autograd.Function):
+    """Where the gradient of proxy and smoothness is zero, differentiated by the implicit function theorem.
+
+    Role: the solution of `RidgeEstimator`, and how the outer loss goes through it.
+    From (G + r) W = y and G = sum_i share_i m_i m_i^T over the rows m_i of the maps: with a gradient g by W, that by y
+    is a = (G + r)^-1 g, and that by m_i is -share_i ((m_i W) a + (m_i a) W). No step of the way to W is kept, and no
+    D x D gradient is ever made.
+
+    Input: y [B, D], maps [L*d, D], share [B, L*d], factor [B, D, D] of G + r (Cholesky).
+    Output: W [B, D].
+    """
+
+    @staticmethod
+    def forward(ctx: Any, asked: Tensor, maps: Tensor, share: Tensor, factor: Tensor) -> Tensor:
+        """y [B, D] -> W [B, D]."""
+        w = torch.cholesky_solve(asked[..., None], factor)[..., 0]
+        ctx.save_for_backward(w, maps, share, factor)
+        return w
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients by y and by the maps; share and factor are no unknowns."""
+        w, maps, share, factor = ctx.saved_tensors
+        back = torch.cholesky_solve(gradients[0][..., None], factor)[..., 0]
+        by_maps = torch.addmm(-(share * (w @ maps.mT)).mT @ back, (share * (back @ maps.mT)).mT, w, alpha=-1)
+        return back, by_maps, None, None
+
+
 class RidgeEstimator(Estimator):
     """W is the exact minimum of proxy and smoothness: ridge regression around the W before.
 
-    Role: ablation, for the `vector` state whose proxy is quadratic. With G = sum_l share_l M_l^T M_l it solves
+    Role: for the `vector` state, whose proxy is quadratic. With G = sum_l share_l M_l^T M_l it solves
         (G + 2 lambda) W = b + 2 lambda W_{c-1}, which the gradient of proxy + lambda ||W - W_{c-1}||^2 gives at zero.
+        The outer loss reaches the maps through `Minimum`.
     Input: as `Estimator`.
     Output: as `Estimator`.
     """
@@ -67,16 +96,22 @@ class RidgeEstimator(Estimator):
     def evidence(self, h: Tensor, present: Tensor) -> list[Any]:
         """One (Quadratic, factor of G + 2 lambda [B, D, D]) a chunk; the same leads are shown in all chunks."""
         chunks = self.state.chunks(h, present, self.cfg.chunk_size)
-        grams = self.state.decode.mT @ self.state.decode  # [L, D, D]
-        share = chunks[0].share[:, :: h.shape[-1]]
-        matrix = torch.einsum("bl,lij->bij", share, grams) + self.ridge * torch.eye(grams.shape[-1], device=h.device)
-        factor = torch.linalg.cholesky(matrix)
+        factor = self._factor(chunks[0].share[:, :: h.shape[-1]])
         return [(chunk, factor) for chunk in chunks]
+
+    @torch.no_grad()
+    def _factor(self, share: Tensor) -> Tensor:
+        """share [B, L] of each lead -> Cholesky factor of G + 2 lambda [B, D, D]."""
+        grams = self.state.decode.mT @ self.state.decode  # [L, D, D]
+        matrix = torch.einsum("bl,lij->bij", share, grams)
+        matrix.diagonal(dim1=1, dim2=2).add_(self.ridge)
+        factor: Tensor = torch.linalg.cholesky(matrix)
+        return factor
 
     def read(self, previous: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:
         """The minimum itself."""
         asked, factor = chunk
-        found = torch.cholesky_solve((asked.pull + self.ridge * previous)[..., None], factor)[..., 0]
+        found: Tensor = Minimum.apply(asked.pull + self.ridge * previous, asked.maps, asked.share, factor)
         return found, self.surprise(previous, asked)
 
 

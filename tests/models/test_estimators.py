@@ -60,6 +60,37 @@ def test_many_gradient_steps_come_to_what_ridge_finds():
     torch.testing.assert_close(steps(*tokens())["W"], exact(*tokens())["W"], rtol=1e-3, atol=1e-3)
 
 
+def solved(find, h, leads, beats):
+    """W_seq as ridge has it, by plain solving, which autograd goes through."""
+    state, ridge = find.state, 2 * find.cfg.state_smoothness
+    present = leads[:, :, None] & beats[:, None]
+    chunks = state.chunks(h.reshape(3, 12, BEATS, WIDTH), present, find.cfg.chunk_size)
+    grams = torch.einsum("bl,lij->bij", chunks[0].share[:, ::WIDTH], state.decode.mT @ state.decode)
+    w, path = state.initial(3), []
+    for chunk in chunks:
+        w = torch.linalg.solve(grams + ridge * torch.eye(state.size), chunk.pull + ridge * w)
+        path.append(w)
+    return torch.stack(path, 1)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2])
+def test_ridge_is_learned_through_as_through_plain_solving(chunk_size):
+    find = estimator("ridge", chunk_size=chunk_size, state_smoothness=0.1).double()
+    h, leads, beats = tokens()
+    h, leads = h.double().requires_grad_(), leads.clone()
+    leads[1, 3:] = False
+    beats = torch.ones_like(beats)
+    every = [h, find.state.decode, find.state.offset, find.state.prior]
+    expected = solved(find.double(), h, leads, beats)
+    found = find(h, leads, beats)["W_seq"]
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn_like(found)
+    ours = torch.autograd.grad((weights * found).sum(), every)
+    theirs = torch.autograd.grad((weights * expected).sum(), every)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_ridge_without_smoothness_has_a_solution_with_one_lead():
     h, leads, beats = tokens()
     leads[:, 1:] = False
