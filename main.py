@@ -148,7 +148,8 @@ def trained(args: argparse.Namespace) -> tuple[Path, RunConfig, RunConfig]:
 def run_eval(args: argparse.Namespace, console: Console) -> None:
     """Judge a finished run again, on its own data or on other."""
     from ecggen.atomic import write_json
-    from ecggen.runs import evaluate, load_run
+    from ecggen.judging import evaluate
+    from ecggen.runs import load_run
 
     folder, own, run = trained(args)
     if args.card == "full":

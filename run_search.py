@@ -30,6 +30,7 @@ from search import cluster, interrupt
 from search.asking import SPACES, at_once, check_name, check_places, check_share, how_of, new_order
 from search.options import parser
 from search.order import ORDER_FILE, SEARCHES, check_free, code_digests, owned, read_order
+from search.share import Resources
 from search.space import load_space, parse_space, space_names
 
 # What the driver imports first when it looks for records and opens its study.
@@ -83,7 +84,7 @@ def run_new(args: argparse.Namespace, console: Console) -> None:
 
 
 @contextmanager
-def ray_beside_imports(args: argparse.Namespace, console: Console) -> Iterator[cluster.Resources]:
+def ray_beside_imports(args: argparse.Namespace, console: Console) -> Iterator[Resources]:
     """Ray while something is done. Half of the start is importing, which goes on while Ray starts."""
     if not args.quiet:
         what = "starting workers" if args.address in (None, "local") else f"joining {args.address}"
@@ -144,7 +145,7 @@ def run_again(args: argparse.Namespace, console: Console) -> None:
     show(outcome, folder, args.results, console)
 
 
-def go(args: argparse.Namespace, how: Any, folder: Path, resources: cluster.Resources, console: Console) -> Any:
+def go(args: argparse.Namespace, how: Any, folder: Path, resources: Resources, console: Console) -> Any:
     """Run a search in its folder."""
     from search.driver import Search
 
@@ -220,7 +221,8 @@ def run_dry(args: argparse.Namespace) -> None:
 
 def run_dry_again(args: argparse.Namespace) -> None:
     """Print what carrying on would do."""
-    from search.ledger import RUNNING, Ledger
+    from search.ledger import Ledger
+    from search.trialfile import RUNNING
 
     folder = search_folder(args.results, args.resume)
     refuse_asked(args, "--resume", "a search is carried on as it was begun")

@@ -21,7 +21,8 @@ from benchmarks.step import CHUNK, MODE, interleaved, moved_weights, ratio, step
 from ecggen.config import EncoderConfig
 from ecggen.curriculum import records_of_step, shown_leads
 from ecggen.leads import LEADS
-from ecggen.train import SHOW, Trainer, make_optimizer
+from ecggen.optimizer import make_optimizer
+from ecggen.train import SHOW, Trainer
 
 REPEATS, WARM_UP = 30, 3
 LAYERS = 2  # with the wide read-out the nearest number of weights to ours

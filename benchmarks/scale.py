@@ -36,12 +36,13 @@ from ecggen.configfile import apply_settings, from_dict, load_run_config
 from ecggen.eval import VALIDATION
 from ecggen.runid import run_hash
 from search import driver
-from search.cluster import Resources
-from search.ledger import COMPLETED, RESULT_FILE, WHOLE, Ledger, Trial, ranked
+from search.ledger import Ledger, ranked
 from search.order import How, Order, write_order
 from search.searcher import LedgerSearcher
+from search.share import Resources
 from search.summary import COLUMNS, TRIALS_FILE, trial_row, write_table
 from search.trial import message
+from search.trialfile import COMPLETED, RESULT_FILE, WHOLE, Trial
 
 REPO = Path(__file__).resolve().parents[1]
 V1 = REPO / "configs" / "train" / "v1.yaml"

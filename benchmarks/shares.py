@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from benchmarks.step import CHUNK, MODE, trainer
 from ecggen.curriculum import records_of_step, shown_leads
 from ecggen.losses import loss_terms, total_loss
-from ecggen.train import SHOW, Trainer, learning_rate
+from ecggen.optimizer import learning_rate
+from ecggen.train import SHOW, Trainer
 
 REPEATS, WARM_UP = 30, 3
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -12,6 +12,8 @@ from typing import Any
 
 from ecggen.errors import OutOfReach
 
+# Ends the names of files that are being written: nobody else's do, so that a leftover is known beyond doubt.
+UNFINISHED = ".ecggen-unfinished"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a system calls a disk without room
 
 
@@ -21,7 +23,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises OutOfReach where the disk is full or cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
     try:
         yield temporary
         with temporary.open("rb+") as stream:
@@ -41,7 +43,7 @@ def _remedy(fault: OSError) -> str:
 
 def target_of(temporary: Path) -> str:
     """Name of the file that a temporary one was to become; empty where it is none of ours."""
-    match = re.fullmatch(r"\.(.+)\.[0-9]+", temporary.name, re.ASCII)
+    match = re.fullmatch(rf"\.(.+)\.[0-9]+{re.escape(UNFINISHED)}", temporary.name)
     return match[1] if match else ""
 
 

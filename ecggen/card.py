@@ -38,7 +38,7 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def print_card(card: dict[str, Any], console: Console | None = None) -> None:
-    """Print an evaluation card as `runs.evaluate` makes it. Raises UserError for one that was altered."""
+    """Print an evaluation card as `judging.evaluate` makes it. Raises UserError for one that was altered."""
     console = console or Console(width=132, markup=False, emoji=False)
     try:
         parts = _parts(_printable(card))

@@ -14,9 +14,10 @@ from ecggen.cardrows import card_rows, rows_as_csv
 from ecggen.cardtext import card_as_markdown
 from ecggen.config import RunConfig
 from ecggen.eval import judging_split
+from ecggen.judging import evaluate
 from ecggen.readouts import readout_card
 from ecggen.runid import run_hash
-from ecggen.runs import evaluate, load_run
+from ecggen.runs import load_run
 from ecggen.stepfolder import DONE
 
 FULL_FILE = "metrics_full.json"

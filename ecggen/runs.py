@@ -7,7 +7,6 @@ results/<runid>_step<N>/   config.yaml  model.safetensors  metrics.json  history
 import csv
 import platform
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,24 +23,18 @@ from ecggen.configfile import dump_yaml, load_run_config
 from ecggen.data.pipeline import ECGDataset
 from ecggen.data.store import Store
 from ecggen.errors import UserError
-from ecggen.eval import (
-    effective_rank,
-    judging_split,
-    source_agreement,
-    training_baselines,
-)
+from ecggen.eval import judging_split
 from ecggen.events import EventFile
+from ecggen.judging import evaluate, fit_own_head
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.observe import keep_portrait
-from ecggen.probe import encode_states, fit_head, has_two_kinds, multi_hot, probe_card
-from ecggen.reconstruction import reconstruction_card
+from ecggen.probe import has_two_kinds, multi_hot
 from ecggen.runid import run_hash
 from ecggen.stepfolder import DONE, Claim, claim_folder
 from ecggen.train import Report, RunResult, resolve_device, resolve_threads, train
 
 CONFIG_FILE, HISTORY_FILE = "config.yaml", "history.csv"
 REJECTED_FILE, INFO_FILE = "rejected.csv", "run_info.json"
-RANK_RECORDS = 256
 Say = Callable[[str], None]
 
 
@@ -241,75 +234,6 @@ def _settings_on_disk(run: RunConfig, folder: Path, resumed: bool) -> RunConfig:
     return run
 
 
-def fit_own_head(model: ECGGenModel, run: RunConfig) -> str:
-    """Fit the run's head on frozen W of the training split, its penalty chosen on val; the penalty in words."""
-    train_set = ECGDataset(run, "train")
-    known = encode_states(model, train_set)
-    val = encode_states(model, ECGDataset(run, "val"))
-    head, penalty = fit_head(
-        run.train.head, known.w, known.targets, val.w, val.targets, train_set.multi_label, run.train.seed
-    )
-    attached = model.attach_head(run.train.head, train_set.classes, train_set.multi_label)
-    attached.load_state_dict(head.state_dict())
-    return penalty
-
-
-def evaluate(
-    model: ECGGenModel,
-    run: RunConfig,
-    runid: str | None,
-    penalty: str | None = None,
-    trained_on: RunConfig | None = None,
-    every: bool = False,
-) -> dict[str, Any]:
-    """The evaluation card of a model: everything in `metrics.json`.
-
-    Args:
-        model: on the CPU.
-        run: the data and the split to judge on, and how.
-        runid: `m#s#k#`, for the card.
-        penalty: how the head's penalty was chosen, in words.
-        trained_on: the model's own run, where `run` is other data: baselines are fitted on what the model was.
-        every: the reconstruction part of the full card.
-
-    Raises UserError where the split has no records.
-    """
-    name, judged = judging_split(run)
-    torch.set_num_threads(resolve_threads(run.train.threads))
-    limit, resamples = run.eval.limit, run.eval.bootstrap
-    card: dict[str, Any] = {
-        "runid": runid,
-        "data": run.data.source,
-        "own_data": trained_on is None,
-        "split": name,
-        "records": len(judged) if limit is None else min(limit, len(judged)),
-        "rejected": _rejected_summary(judged.store),
-    }
-    card["reconstruction"] = reconstruction_card(
-        model, judged, training_baselines(model, trained_on or run), resamples, limit, every
-    )
-    states = encode_states(model, judged, limit) if model.head is not None and model.classes == judged.classes else None
-    if states is not None and len(states.w):
-        assert model.head is not None
-        card["probe"] = {
-            "kind": run.train.head,
-            "penalty": penalty or "fitted before",
-            **probe_card(model.head, states, model.classes, model.multi_label, resamples),
-        }
-    card["state"] = _state_figures(model, judged)
-    card["source"] = source_agreement(model, judged, limit)
-    return card
-
-
-def _state_figures(model: ECGGenModel, judged: ECGDataset) -> dict[str, int]:
-    records = min(RANK_RECORDS, len(judged))
-    batch = judged.batch(range(records))
-    device = model.projection.bias.device
-    with torch.no_grad():
-        w = model.estimate(batch["ecg"].to(device), batch["lead_mask"].to(device))["W"].cpu().numpy()
-    return {"rank": effective_rank(w), "size": model.state_size, "records": records}
-
-
 def load_run(folder: Path) -> tuple[ECGGenModel, RunConfig]:
     """Model and settings of a finished folder. Raises UserError."""
     return load_model(folder / MODEL_FILE), load_run_config(folder / CONFIG_FILE)
@@ -328,13 +252,6 @@ def _write_rejected(path: Path, store: Store) -> None:
         writer = csv.writer(stream)
         writer.writerow(("id", "action", "reason"))
         writer.writerows((remark.id, remark.action, remark.reason) for remark in store.remarks)
-
-
-def _rejected_summary(store: Store) -> dict[str, Any]:
-    reasons = Counter(reason for _, reason in store.rejected)
-    repaired = len({remark.id for remark in store.remarks if remark.action != "left out"})
-    most = reasons.most_common(1)[0][0] if reasons else ""
-    return {"count": len(store.rejected), "most": most, "repaired": repaired}
 
 
 def _run_info(run: RunConfig, runid: str, seconds: float) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from ecggen.acceleration import (
     resolve_threads,
 )
 from ecggen.checkpoint import load_training, save_training
-from ecggen.config import RunConfig, TrainConfig
+from ecggen.config import RunConfig
 from ecggen.curriculum import records_of_step, shown_leads
 from ecggen.data.beats import Span
 from ecggen.data.pipeline import ECGDataset
@@ -36,13 +36,12 @@ from ecggen.errors import Interrupted, UserError
 from ecggen.eval import validate
 from ecggen.losses import loss_terms, total_loss
 from ecggen.models.ecggen import ECGGenModel
+from ecggen.optimizer import learning_rate, make_optimizer, running_mean
 from ecggen.progress import TrainingBar
 
 Report = Callable[[int, dict[str, float]], bool | None]
 
 CHOOSES = "val_hidden_r"  # the metric of the best checkpoint; `val_r` stands in where no precordial is hidden
-FINAL_LR = 0.02  # share of the learning rate left at the end of the cosine
-BETAS = (0.9, 0.98)
 # Streams of random numbers that must not be one another's.
 SHOW, DROPOUT = 1, 2  # `curriculum` has the one of the order of records
 
@@ -64,25 +63,6 @@ class RunResult:
     best: dict[str, float] = field(default_factory=dict)
     step: int = 0
     stopped: bool = False
-
-
-def learning_rate(cfg: TrainConfig, step: int) -> float:
-    """Linear warm-up, then half a cosine down to FINAL_LR."""
-    warm = max(1, round(cfg.warmup * cfg.steps))
-    if step < warm:
-        return cfg.lr * (step + 1) / warm
-    done = (step - warm) / max(1, cfg.steps - warm)
-    return cfg.lr * (FINAL_LR + (1 - FINAL_LR) * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-def make_optimizer(model: nn.Module, cfg: TrainConfig) -> torch.optim.AdamW:
-    """AdamW; only matrices decay. Offsets, gains, W0, step sizes and the basis curves have a meaning at their size."""
-    learned = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    decayed = [p for name, p in learned if p.ndim > 1 and not name.endswith((".basis", "raw_step", "lead_vectors"))]
-    ids = {id(p) for p in decayed}
-    others = [p for _, p in learned if id(p) not in ids]
-    groups = [{"params": decayed, "weight_decay": cfg.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=cfg.lr, betas=BETAS, fused=learned[0][1].is_cuda or None)
 
 
 def train(
@@ -139,7 +119,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.model, run.train)
         self.mean = None
         if run.train.average > 0:
-            self.mean = AveragedModel(self.model, avg_fn=_running_mean(run.train.average))
+            self.mean = AveragedModel(self.model, avg_fn=running_mean(run.train.average))
         if run.train.compile:
             compile_model(self.model)
         keep_signals_near(self.train_set, self.device)
@@ -280,16 +260,6 @@ class Trainer:
 
 def _is_finite(gradient: Tensor | None) -> bool:
     return gradient is None or bool(gradient.isfinite().all())
-
-
-def _running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Mean over about the last 1 / (1 - decay) steps, at the start over about the last ninth of those that were."""
-
-    def advanced(mean: Tensor, value: Tensor, steps: Tensor | int) -> Tensor:
-        # The first weights know nothing: with a decay of .999 they would be half of the mean for 700 steps.
-        return torch.lerp(mean, value, 1 - min(decay, (1 + int(steps)) / (10 + int(steps))))
-
-    return advanced
 
 
 def score(row: dict[str, float]) -> float:

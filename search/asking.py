@@ -15,8 +15,8 @@ from ecggen.config import RunConfig
 from ecggen.configfile import apply_overrides, apply_settings, check_setting, get_setting, load_run_config
 from ecggen.errors import UserError
 from ecggen.leaderboard import FIGURES
-from search import cluster
 from search.order import SEARCHES, How, Order
+from search.share import Resources, Share, plan
 from search.space import SUFFIXES, load_space
 from search.storage import Storage
 
@@ -154,11 +154,11 @@ def at_once(how: How) -> int | None:
     return min(fit, how.concurrency or fit)
 
 
-def check_share(how: How, resources: cluster.Resources) -> cluster.Share:
+def check_share(how: How, resources: Resources) -> Share:
     """How Ray is cut into trials. Raises UserError where they do not fit what it has."""
     if resources.nodes > 1 and how.storage is None:
         raise UserError(
             "--storage: expected a folder that all nodes share, or a URI such as s3://bucket/path, got none; "
             "trials on other nodes could not keep their state"
         )
-    return cluster.plan(resources, how.cpus, how.gpus, how.concurrency)
+    return plan(resources, how.cpus, how.gpus, how.concurrency)

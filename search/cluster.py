@@ -9,7 +9,6 @@ import contextlib
 import importlib
 import json
 import logging
-import math
 import os
 import re
 import secrets
@@ -19,12 +18,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ecggen import errors
 from ecggen.errors import UserError
+from search.share import Resources
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to Ray's makers
@@ -42,8 +41,6 @@ JOIN_SECONDS = 30.0  # until a cluster that took the connection has to have let 
 # Limits of Ray's own patience inside the asking child; by themselves they are minutes.
 IMPATIENT = {"RAY_gcs_server_request_timeout_seconds": "8", "RAY_NUM_REDIS_GET_RETRIES": "3"}
 AUTH_MODE, AUTH_TOKEN, AUTH_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
-SHARED_GPU = 4  # trials on one GPU at most, where the user does not say: the models are small
-SMALLEST_SHARE = 0.01  # of a core or GPU
 
 # Run by the child: join, say what came of it as the last line of stdout.
 ASK = """
@@ -57,25 +54,6 @@ except Exception as fault:
 print(json.dumps(told), flush=True)
 """
 _ours: set[str] = set()  # variables that hold for one Ray of our own and go with it
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What Ray has. local: it is a Ray of our own on this machine."""
-
-    cpus: float
-    gpus: float
-    nodes: int
-    local: bool
-
-
-@dataclass(frozen=True)
-class Share:
-    """What one trial gets, and how many of them run at once."""
-
-    cpus: float
-    gpus: float
-    concurrency: int
 
 
 def prepare_environment() -> None:
@@ -126,63 +104,6 @@ def running(address: str | None) -> Iterator[Resources]:
         yield resources
     finally:
         stop()
-
-
-def plan(
-    resources: Resources, cpus_per_trial: float | None, gpus_per_trial: float | None, concurrency: int | None
-) -> Share:
-    """How the machine is cut into trials.
-
-    Without wishes a trial gets one core, and where there are GPUs such a part of one that all cores find work. A Ray
-    of our own never runs more trials than fit; a cluster may grow, so there the asked number holds.
-
-    Raises UserError for a share that is none, or is more than there is.
-    """
-    if concurrency is not None and concurrency < 1:
-        raise UserError(f"--concurrency: expected at least 1 trial at once, got {concurrency}; correct it")
-    cpus = 1.0 if cpus_per_trial is None else float(cpus_per_trial)
-    _check_share("--cpus-per-trial", cpus, resources.cpus, "cores", zero=False)
-    fits = _fitting(resources.cpus, cpus)
-    if gpus_per_trial is None:
-        gpus = _part_of_gpu(resources.gpus, min(fits, concurrency or fits))
-    else:
-        gpus = float(gpus_per_trial)
-        _check_share("--gpus-per-trial", gpus, resources.gpus, "GPUs", zero=True)
-    if gpus:
-        fits = min(fits, _fitting_gpus(resources.gpus, gpus))
-    if concurrency is not None:
-        fits = min(concurrency, fits) if resources.local else concurrency
-    return Share(cpus, gpus, fits)
-
-
-def _check_share(option: str, share: float, there: float, unit: str, zero: bool) -> None:
-    whole = math.isfinite(share) and share >= 1 and share == int(share)
-    if not (whole or SMALLEST_SHARE <= share < 1 or (zero and share == 0)):
-        none = "0, " if zero else ""
-        raise UserError(
-            f"{option}: expected {none}a part from {SMALLEST_SHARE} to 1, or a whole number, got {share:g}; correct it"
-        )
-    if share > there:
-        raise UserError(
-            f"{option}: expected at most the {there:g} {unit} that Ray has, got {share:g}; ask for less, or join a "
-            "cluster that has more (--address)"
-        )
-
-
-def _fitting(there: float, share: float) -> int:
-    return math.floor(there / share + 1e-9)  # 0.7 / 0.1 is a little below 7
-
-
-def _fitting_gpus(there: float, share: float) -> int:
-    """A part is of one GPU, never of two."""
-    return _fitting(there, share) if share >= 1 else int(there) * _fitting(1, share)
-
-
-def _part_of_gpu(gpus: float, trials: int) -> float:
-    if gpus < 1:
-        return 0.0
-    together = min(SHARED_GPU, math.ceil(trials / gpus))
-    return math.floor(1e4 / together) / 1e4  # Ray counts in ten-thousandths
 
 
 def _start_here(cpus: int | None) -> None:

@@ -29,7 +29,7 @@ from search import cluster
 from search.asking import check_share
 from search.events import EventFiles
 from search.finals import Outcome, conclude, finalists, repeats
-from search.ledger import LATE, RUNNING, Ledger, Trial, equal_runs, is_finalist
+from search.ledger import Ledger, equal_runs
 from search.order import (
     DONE,
     How,
@@ -41,6 +41,7 @@ from search.recorder import Clock, Recorder
 from search.report import REPORT_FILE
 from search.screen import Screen
 from search.searcher import LedgerSearcher
+from search.share import Resources, Share
 from search.shareddata import offer
 from search.space import Space, parse_space
 from search.storage import Storage
@@ -48,6 +49,7 @@ from search.study import UNKEPT, Study, study_kept
 from search.summary import Summary
 from search.supply import InTurn, NewTrials, Places
 from search.trial import Setup
+from search.trialfile import LATE, RUNNING, Trial, is_finalist
 from search.tuner import STATE, asha, forget_rounds, run_round, teach
 from search.view import KEEPING, PROOF, REPORT, RUNNERS_UP, START
 
@@ -76,7 +78,7 @@ class Search:
         self.summary = Summary(self.ledger, [entry.name for entry in self.space.entries])
         self.events = EventFiles(self.ledger, self.order.metric)
 
-    def run(self, resources: cluster.Resources) -> Outcome:
+    def run(self, resources: Resources) -> Outcome:
         """Everything that is still to do, with a Ray that runs. Raises UserError, and Interrupted after Ctrl-C."""
         clock = Clock(self.how.time_budget)
         share = self.check(resources)
@@ -93,7 +95,7 @@ class Search:
             self._remove_page()
             (self.folder / DONE).unlink()
 
-    def _train(self, setup: Setup, share: cluster.Share, clock: Clock) -> None:
+    def _train(self, setup: Setup, share: Share, clock: Clock) -> None:
         """Trials and repeats, all that are left."""
         try:
             for trial in self.ledger.late():  # now there is more time
@@ -110,7 +112,7 @@ class Search:
             self.events.close()
             self.summary.write()
 
-    def _end(self, share: cluster.Share) -> Outcome:
+    def _end(self, share: Share) -> Outcome:
         """What follows from the trials, made while Ray ends."""
         # What is left of Tune is freed now: an object of Ray's that is freed while Ray ends takes the process with it.
         gc.collect()
@@ -176,7 +178,7 @@ class Search:
             self.screen.say(f"{self.order.name} is unfinished; carry it on with --resume {self.order.name}")
         return outcome
 
-    def check(self, resources: cluster.Resources) -> cluster.Share:
+    def check(self, resources: Resources) -> Share:
         """How Ray is cut into trials; all that can fail for want of it fails here, before anything is changed.
 
         Raises UserError.
@@ -237,9 +239,7 @@ class Search:
 
         return make
 
-    def _drain(
-        self, setup: Setup, share: cluster.Share, make: Callable[[], InTurn], watcher: Recorder, clock: Clock
-    ) -> None:
+    def _drain(self, setup: Setup, share: Share, make: Callable[[], InTurn], watcher: Recorder, clock: Clock) -> None:
         """Rounds of Ray Tune until the supply is dry. Raises Interrupted where the user ended one."""
         order, fault = self.order, ""
 

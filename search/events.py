@@ -1,7 +1,8 @@
 """TensorBoard event files of a search, one in the folder of each trial, with what the trial turns."""
 
 from ecggen.events import EventFile
-from search.ledger import RUNNING, Ledger, Trial
+from search.ledger import Ledger
+from search.trialfile import RUNNING, Trial
 
 
 class EventFiles:

@@ -7,6 +7,7 @@ compared by repeats with seeds that had no part in the choice.
 import dataclasses
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,16 +16,21 @@ import numpy as np
 
 from ecggen.checkpoint import MODEL_FILE, load_model
 from ecggen.config import DataConfig, RunConfig
+from ecggen.errors import UserError
+from ecggen.eval import VALIDATION_SETS
 from ecggen.leaderboard import LEADERBOARD_FILE, Standing, merge_leaderboard, write_leaderboard
+from ecggen.leads import scored_leads
+from ecggen.metrics import N_SUMS
 from ecggen.npy import load_arrays
 from ecggen.runid import run_hash
 from ecggen.runs import kept_folder
 from search.compare import Candidate, rank
-from search.ledger import JUDGED_FILE, RESULT_FILE, RUNNING, STOPPED, WHOLE, Ledger, Trial, ranked
+from search.ledger import Ledger, ranked
 from search.order import Order
 from search.promote import promote_all
 from search.supply import reuse
 from search.trial import judge_model
+from search.trialfile import JUDGED_FILE, RESULT_FILE, RUNNING, STOPPED, WHOLE, Trial
 from search.verdict import run_names
 
 Say = Callable[[str], None]
@@ -77,27 +83,65 @@ def with_seed(run: RunConfig, seed: int) -> RunConfig:
 
 
 def candidates(ledger: Ledger, chosen: Sequence[Trial], seeds: int) -> list[Candidate]:
-    """The finalists with what their repeats reached; one without any is judged by the trial itself, unproved."""
-    found = []
+    """The finalists with what their repeats reached; one without any is judged by the trial itself, unproved.
+
+    Raises UserError where one was judged on other records than the rest.
+    """
+    found: list[Candidate] = []
+    by_place: dict[Path, dict[str, np.ndarray]] = {}
     for trial in chosen:
         run = ledger.run_of(trial)
         hashes = [run_hash(with_seed(run, trial.seed + seed)) for seed in range(1, seeds + 1)]
         whole = [other for each in hashes if (other := ledger.equal(each)) is not None and other.status in WHOLE]
         judged = whole or [trial]
         sums = [judged_sums(ledger, one) for one in judged]
+        by_place |= {ledger.folder / one.key / JUDGED_FILE: each for one, each in zip(judged, sums, strict=True)}
         seeds_of = [one.seed for one in judged]
         found.append(Candidate(trial.runid, trial.hash, trial.steps, seeds_of, sums, fresh=bool(whole)))
+    _check_records(by_place)
     return found
 
 
+def _check_records(by_place: Mapping[Path, dict[str, np.ndarray]]) -> None:
+    records = {place: tuple(len(sums[part]) for part in VALIDATION_SETS) for place, sums in by_place.items()}
+    most = Counter(records.values()).most_common(1)[0][0] if records else ()
+    for place, ours in records.items():
+        if ours != most:
+            parts = " and ".join(VALIDATION_SETS)
+            raise UserError(
+                f"{place}: expected sums of {_numbers(most)} records ({parts}) as the other finalists have, "
+                f"got {_numbers(ours)}; remove the file, and it is judged anew"
+            )
+
+
+def _numbers(counts: tuple[int, ...]) -> str:
+    return " and ".join(map(str, counts))
+
+
 def judged_sums(ledger: Ledger, trial: Trial) -> dict[str, np.ndarray]:
-    """The sums of a trial over the whole validation split; judged now where that was not done."""
+    """The sums of a trial over the whole validation split; judged now where that was not done.
+
+    Raises UserError where they have to be made and cannot be: the model or the recordings are gone.
+    """
     place = ledger.folder / trial.key
+    path = place / JUDGED_FILE
     try:
-        return load_arrays(place / JUDGED_FILE)
-    except (OSError, ValueError):  # none there, or a damaged one
-        judge_model(ledger.run_of(trial), load_model(place / MODEL_FILE), place / JUDGED_FILE)
-    return load_arrays(place / JUDGED_FILE)
+        return read_sums(path)
+    except (OSError, ValueError):  # none there, a damaged one, or another's
+        judge_model(ledger.run_of(trial), load_model(place / MODEL_FILE), path)
+    return read_sums(path)
+
+
+def read_sums(path: Path) -> dict[str, np.ndarray]:
+    """The sums that `judge_model` wrote. Raises OSError where there are none, ValueError where these are others."""
+    sums = load_arrays(path)
+    for part, visible in VALIDATION_SETS.items():
+        expected = (len(scored_leads(visible)), N_SUMS)
+        got = sums.get(part)
+        if got is None or got.ndim != 3 or got.shape[1:] != expected or got.dtype.kind != "f":
+            what = "none" if got is None else f"{got.dtype} {list(got.shape)}"
+            raise ValueError(f"{part}: expected numbers [R, {expected[0]}, {expected[1]}], got {what}")
+    return {part: sums[part] for part in VALIDATION_SETS}
 
 
 def conclude(order: Order, ledger: Ledger, results: Path, workers: int, say: Say) -> Outcome:

@@ -12,7 +12,7 @@ from ecggen.eval import VALIDATION, VALIDATION_SETS, evenly_spaced
 from ecggen.leads import LEADS, lead_indices, scored_leads
 from ecggen.runs import check_data
 from ecggen.strictyaml import read_yaml
-from search.ledger import RUNNING, Ledger
+from search.ledger import Ledger
 from search.order import (
     DONE,
     ORDER_FILE,
@@ -25,6 +25,7 @@ from search.order import (
     refuse_changes,
     write_order,
 )
+from search.trialfile import RUNNING
 
 
 def begin(order: Order, results: Path) -> Path:

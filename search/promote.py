@@ -20,7 +20,7 @@ from ecggen.runs import keep_trained
 from ecggen.train import RunResult
 from ecggen.worker import start_worker
 from search.interrupt import held_back
-from search.ledger import CONFIG_FILE, FINALISTS, RESULT_FILE, TRIALS, read_result
+from search.trialfile import CONFIG_FILE, FINALISTS, RESULT_FILE, TRIALS, read_result
 
 Say = Callable[[str], None]
 Job = tuple[Path, str]  # folder of the trial, run id

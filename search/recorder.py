@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 
 from search.events import EventFiles
-from search.ledger import REUSED, WHOLE, Trial
 from search.screen import Screen
 from search.space import Params
 from search.study import Study
 from search.summary import Summary
+from search.trialfile import REUSED, WHOLE, Trial
 
 RESERVE = 0.5  # share of a time budget that is kept for finalists at most
 MARGIN = 1.25  # half of all trainings take longer than the median one

@@ -6,8 +6,9 @@ Nothing is guessed before there is a basis: a step that was trained and, under A
 from collections.abc import Sequence
 from statistics import fmean
 
-from search.ledger import LATE, REUSED, RUNNING, STOPPED, WHOLE, Ledger, Trial
+from search.ledger import Ledger
 from search.order import Order
+from search.trialfile import LATE, REUSED, RUNNING, STOPPED, WHOLE, Trial
 
 
 def seconds_left(ledger: Ledger, order: Order, at_once: int, to_come: int, proving: bool) -> float | None:

@@ -15,10 +15,11 @@ from ecggen.leaderboard import Standing
 from ecggen.progress import redraws
 from ecggen.runs import kept_folder
 from search.finals import Outcome
-from search.ledger import COMPLETED, FAILED, REUSED, WHOLE, Ledger, Trial, is_finalist
+from search.ledger import Ledger
 from search.live import Redrawn, redrawn
 from search.order import Order
 from search.summary import kind_of
+from search.trialfile import COMPLETED, FAILED, REUSED, WHOLE, Trial, is_finalist
 from search.verdict import run_names, shown_name, verdict_word
 from search.view import ENDED, START, TRIALS, View
 

@@ -14,18 +14,10 @@ from ecggen.checkpoint import TRAINING_FILE
 from ecggen.config import RunConfig
 from ecggen.configfile import to_dict
 from ecggen.errors import OutOfReach, UserError
-from search.ledger import (
-    COMPLETED,
-    FAILED,
-    LATE,
-    STOPPED,
-    Ledger,
-    Trial,
-    forget_damaged,
-    is_finalist,
-)
+from search.ledger import Ledger
 from search.storage import Storage
 from search.supply import Supply, Wait, Watcher
+from search.trialfile import COMPLETED, FAILED, LATE, STOPPED, Trial, forget_damaged, is_finalist
 
 
 class InDriver:

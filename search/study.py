@@ -27,8 +27,9 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from ecggen.errors import OutOfReach, UserError
-from search.ledger import RUNNING, STOPPED, WHOLE, Ledger, Trial
+from search.ledger import Ledger
 from search.space import Entry, Params
+from search.trialfile import RUNNING, STOPPED, WHOLE, Trial
 
 STUDY_FILE = "study.db"
 ALGORITHMS = ("optuna", "grid", "random")

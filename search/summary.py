@@ -9,7 +9,8 @@ from typing import Any
 
 from ecggen.atomic import whole_file
 from ecggen.eval import VALIDATION
-from search.ledger import Ledger, Trial
+from search.ledger import Ledger
+from search.trialfile import Trial
 
 TRIALS_FILE, STEPS_FILE = "trials.csv", "steps.csv"
 EVERY = 2.0  # s between two writings while trials report, at least

@@ -17,10 +17,11 @@ from ecggen.codetable import read_codes
 from ecggen.config import RunConfig
 from ecggen.errors import UserError
 from ecggen.runid import ensure_runid, run_hash, runid_of
-from search.ledger import JUDGED_FILE, RESULT_FILE, REUSED, RUNNING, Ledger, Trial
+from search.ledger import Ledger
 from search.order import Order
 from search.space import Params, Space
 from search.study import RandomDraw, Study
+from search.trialfile import JUDGED_FILE, RESULT_FILE, REUSED, RUNNING, Trial
 
 DUPLICATES = 20  # equal suggestions in a row, then a point that is not there yet is looked for
 DRAWS = 500  # tries to find one by chance in a space that cannot be listed

@@ -29,9 +29,9 @@ from ecggen.errors import OutOfReach, UserError
 from ecggen.eval import VALIDATION, validation_sums
 from ecggen.runid import run_hash
 from ecggen.train import RunResult, train
-from search.ledger import JUDGED_FILE, RESULT_FILE, read_result
 from search.shareddata import SharedData, take
 from search.storage import Storage
+from search.trialfile import JUDGED_FILE, RESULT_FILE, read_result
 
 FAILED_FILE, HASH_FILE = "failed.json", "run_hash"
 ROW = ("train_loss", *VALIDATION)  # every report has all of these

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ecggen.progress import clock
-from search.ledger import COMPLETED, FAILED, REUSED, RUNNING, STOPPED, WHOLE, Ledger, Trial, is_finalist
+from search.ledger import Ledger
+from search.trialfile import COMPLETED, FAILED, REUSED, RUNNING, STOPPED, WHOLE, Trial, is_finalist
 
 WAITING, RUNNER_UP = "waiting", "runner-up"
 STYLES = {RUNNING: "cyan", RUNNER_UP: "cyan", COMPLETED: "green", REUSED: "green", FAILED: "red", STOPPED: "dim"}

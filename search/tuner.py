@@ -16,11 +16,12 @@ from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.stopper import Stopper
 
-from search.cluster import Share
 from search.interrupt import ray_listens
-from search.ledger import FAILED, Ledger, Trial, is_finalist
+from search.ledger import Ledger
 from search.searcher import InDriver, LedgerSearcher
+from search.share import Share
 from search.trial import Setup, run_trial
+from search.trialfile import FAILED, Trial, is_finalist
 
 RETRIES = 2  # of a trial whose worker or node is lost
 STATE = "tune"  # Ray's own files, below the storage's root

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ecggen.leaderboard import Standing
-from search.ledger import WHOLE, Trial
+from search.trialfile import WHOLE, Trial
 
 FRESH_SEEDS = 2  # from so many on, a figure is more than one lucky training
 UNPROVED = "unproved"  # the verdict where a side has fewer

@@ -16,10 +16,11 @@ from rich.text import Text
 
 from ecggen.progress import about, clock
 from search.interrupt import asked
-from search.ledger import COMPLETED, FAILED, LATE, REUSED, RUNNING, STOPPED, WHOLE, Ledger, Trial, is_finalist
+from search.ledger import Ledger
 from search.order import Order
 from search.remaining import seconds_left
 from search.rungs import rungs
+from search.trialfile import COMPLETED, FAILED, LATE, REUSED, RUNNING, STOPPED, WHOLE, Trial, is_finalist
 from search.trialtable import RUNNER_UP, WAITING, TrialTable
 
 START, TRIALS, RUNNERS_UP = "Ray starts its workers", "trials", "runners-up go on to their end"

@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before torch is loaded: threads that wait must not keep a core busy.
@@ -10,6 +12,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 import torch
+
+from tests.faults.mortal import Stock
+from tests.tiny import as_options
 
 REPO = Path(__file__).resolve().parents[1]
 # One thread: small tensors gain nothing from two, and results repeat to the bit.
@@ -31,6 +36,30 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     os.environ["ECGGEN_CACHE"] = str(folder)
     return folder
+
+
+def main_py(*words: str) -> subprocess.CompletedProcess[str]:
+    """main.py in a process of its own."""
+    command = [sys.executable, str(REPO / "main.py"), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPO)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, own_cache: Path) -> tuple[Path, Path, str]:
+    """A results folder with one finished run of main.py, and what it printed. For looking at: others look at it too."""
+    results = tmp_path_factory.mktemp("results")
+    done = main_py("--results", str(results), "--quiet", *as_options())
+    assert done.returncode == 0, done.stderr
+    (folder,) = [path for path in results.iterdir() if path.is_dir()]
+    return results, folder, done.stdout
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory, own_cache: Path) -> Iterator[Stock]:
+    """Processes that have everything loaded, and may die."""
+    stock = Stock(tmp_path_factory.mktemp("said"))
+    yield stock
+    stock.close()
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from ecggen.leaderboard import FIGURES, LEADERBOARD_FILE, Standing, write_leader
 from ecggen.leads import LEADS, nominal_directions
 from ecggen.portrait import Portrait, write_portrait
 from ecggen.runid import run_hash
-from search.ledger import COMPLETED, FAILED, REUSED, STOPPED, Ledger
+from search.ledger import Ledger
 from search.order import Order, write_order
 from search.space import parse_space
 from search.study import RandomDraw
+from search.trialfile import COMPLETED, FAILED, REUSED, STOPPED
 from tests.tiny import tiny_run
 
 REPO = Path(__file__).resolve().parents[1]

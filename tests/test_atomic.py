@@ -4,18 +4,22 @@ import errno
 
 import pytest
 
-from ecggen.atomic import remove_leftovers, target_of, whole_file, write_text
+from ecggen.atomic import UNFINISHED, remove_leftovers, target_of, whole_file, write_text
 from ecggen.errors import OutOfReach
 
 
 @pytest.mark.parametrize(
     ("name", "target"),
     [
-        (".codes.yaml.123", "codes.yaml"),
-        ("..hash.7", ".hash"),
+        (f".codes.yaml.123{UNFINISHED}", "codes.yaml"),
+        (f"..hash.7{UNFINISHED}", ".hash"),
         (".hash", ""),
-        ("notes.123", ""),
-        (".notes.123a", ""),
+        (".notes.123", ""),  # somebody's own
+        (".notes.2026.bak", ""),
+        (f"notes.123{UNFINISHED}", ""),
+        (f".notes.123a{UNFINISHED}", ""),
+        (f".notes{UNFINISHED}", ""),
+        (f".notes.123{UNFINISHED}~", ""),
     ],
 )
 def test_a_temporary_file_is_known_by_its_name(tmp_path, name, target):
@@ -24,8 +28,9 @@ def test_a_temporary_file_is_known_by_its_name(tmp_path, name, target):
 
 def test_leftovers_go_and_nothing_else(tmp_path):
     (tmp_path / "below").mkdir()
-    kept = {"table.csv", ".lock", ".hash", ".other.csv.5", "below", "below/.table.csv.9"}
-    for name in (*kept - {"below"}, ".table.csv.5", ".table.csv.66"):
+    others = {f".other.csv.5{UNFINISHED}", f"below/.table.csv.9{UNFINISHED}"}
+    kept = {"table.csv", ".lock", ".hash", ".table.csv.5", ".name.123", "below", "below/.name.123", *others}
+    for name in (*kept - {"below"}, f".table.csv.5{UNFINISHED}", f".table.csv.66{UNFINISHED}"):
         (tmp_path / name).touch()
 
     def there():
@@ -34,7 +39,17 @@ def test_leftovers_go_and_nothing_else(tmp_path):
     remove_leftovers(tmp_path, "table.csv")
     assert there() == kept
     remove_leftovers(tmp_path, below=True)
-    assert there() == kept - {".other.csv.5", "below/.table.csv.9"}
+    assert there() == kept - others
+
+
+def test_what_is_being_written_is_known_by_its_name(tmp_path):
+    with whole_file(tmp_path / "table.csv") as temporary:
+        temporary.write_text("half")
+        assert target_of(temporary) == "table.csv"
+        remove_leftovers(tmp_path)  # as if its process had been killed here
+        assert not list(tmp_path.iterdir())
+        temporary.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 
 @pytest.mark.parametrize(("number", "remedy"), [(errno.ENOSPC, "free space"), (errno.EROFS, "make it writable")])

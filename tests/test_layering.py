@@ -71,14 +71,17 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.leaderboard": BASE,
     "ecggen.curriculum": BASE,
     "ecggen.acceleration": CORE,
+    "ecggen.optimizer": ("ecggen.config",),
     "ecggen.train": (
         *CORE,
         "ecggen.acceleration",
         "ecggen.curriculum",
         "ecggen.checkpoint",
         "ecggen.eval",
+        "ecggen.optimizer",
         "ecggen.progress",
     ),
+    "ecggen.judging": (*CORE, "ecggen.acceleration", "ecggen.eval", "ecggen.probe", "ecggen.reconstruction"),
     "ecggen.runs": ("ecggen",),
     "search": (
         *(*RESULTS, "ecggen.metrics", "ecggen.leaderboard"),
@@ -90,7 +93,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     # The page of a search is made without torch and Ray, on any machine.
     "search.report": (
         *(*RESULTS, "ecggen.card", "ecggen.commandline", "ecggen.figures", "ecggen.leaderboard", "ecggen.portrait"),
-        *(f"search.{name}" for name in ("asking", "ledger", "order", "rungs", "space", "study", "verdict")),
+        *(
+            f"search.{name}"
+            for name in ("asking", "ledger", "order", "rungs", "space", "study", "trialfile", "verdict")
+        ),
     ),
     "main": ("ecggen",),
     "run_search": ("ecggen", "search"),

@@ -2,7 +2,7 @@
 
 import csv
 import math
-import multiprocessing
+from pathlib import Path
 
 import pytest
 
@@ -109,18 +109,14 @@ def test_rows_without_a_result_folder_stay(tmp_path):
     assert "promote" in fault_of(best_folder, tmp_path)
 
 
-def _merge_many(results, first):
+def merge_many(results, first):
     for at in range(first, first + 8):
-        merge_leaderboard(results, f"search {at}", "ptbxl", DAY.format(1), [standing(f"m{at}s1k1")])
+        merge_leaderboard(Path(results), f"search {at}", "ptbxl", DAY.format(1), [standing(f"m{at}s1k1")])
 
 
-def test_searches_that_end_together_lose_no_row(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    others = [context.Process(target=_merge_many, args=(tmp_path, first)) for first in (1, 11)]
-    for other in others:
-        other.start()
-    for other in others:
-        other.join()
+def test_searches_that_end_together_lose_no_row(stock, tmp_path):
+    others = [stock.start("tests.test_leaderboard:merge_many", str(tmp_path), first, cwd=tmp_path) for first in (1, 11)]
+    assert [other.wait() for other in others] == [0, 0]
     assert len(rows(tmp_path)) == 16
 
 

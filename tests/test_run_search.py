@@ -15,8 +15,8 @@ import run_search as entry
 from ecggen.errors import UserError
 from ecggen.leads import lead_indices
 from search import asking, folders
-from search.cluster import Resources
 from search.order import DONE, Order, owned, read_order, write_order
+from search.share import Resources
 from tests.conftest import REPO
 from tests.tiny import tiny_run
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import multiprocessing
 import subprocess
 import sys
 
@@ -16,9 +15,7 @@ from ecggen.card import read_card
 from ecggen.configfile import load_run_config
 from ecggen.data.pipeline import ECGDataset
 from ecggen.errors import UserError
-from ecggen.eval import effective_rank, judge, training_baselines
-from ecggen.leads import LEADS
-from ecggen.metrics import r_squared
+from ecggen.eval import effective_rank
 from ecggen.observe import observe
 from ecggen.portrait import read_portrait
 from ecggen.probe import encode_states
@@ -27,27 +24,11 @@ from ecggen.runs import keep_trained, load_run, run_and_keep
 from ecggen.stepfolder import claim_folder
 from ecggen.train import train
 from tests.conftest import REPO
-from tests.tiny import as_options, tiny_run
+from tests.tiny import tiny_run
 from tests.user_fault import fault_of
 
 FILES = {"config.yaml", "model.safetensors", "metrics.json", "history.csv", "rejected.csv", "record.png"}
 FILES |= {"record.npz", "run_info.json", "DONE"}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A results folder with one finished run of main.py, and what it printed."""
-    results = tmp_path_factory.mktemp("results")
-    done = _main("--results", str(results), "--quiet", *as_options())
-    assert done.returncode == 0, done.stderr
-    (folder,) = [p for p in results.iterdir() if p.is_dir()]
-    return results, folder, done.stdout
-
-
-def _main(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(REPO / "main.py"), *words], capture_output=True, text=True, check=False, cwd=REPO
-    )
 
 
 def _runid(folder) -> str:
@@ -80,31 +61,18 @@ def test_a_worker_of_a_search_loads_nothing_that_draws():
     assert done.returncode == 0, done.stderr
 
 
-def test_the_card_holds_every_set_with_intervals_and_rivals(finished):
-    card = json.loads((finished[1] / "metrics.json").read_text())
-    assert set(card["reconstruction"]) == {"all twelve", "I,II,V2", "I,II,V3", "I,II", "I", "II", "six limb leads"}
-    entry_ = card["reconstruction"]["I,II,V2"]
-    assert entry_["scored"] == ["V1", "V3", "V4", "V5", "V6"]
-    for figures in entry_["rivals"].values():
-        low, high = figures["r"]["interval"]
-        assert low <= figures["r"]["value"] <= high
-    assert {"model", "mean beat", "linear regression", "W0 (no estimation)"} <= set(entry_["rivals"])
-    assert set(card["probe"]["per_class"]) <= {"NORM", "BBB", "STDEV", "INVT", "LVH"}
-    assert 0 <= card["source"]["r"] <= 1
-
-
 def test_history_is_the_learning_curve(finished):
     with (finished[1] / "history.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [float(row["step"]) for row in rows] == [3, 6]
 
 
-def test_without_a_mode_the_finished_card_is_shown_and_nothing_trained(finished):
+def test_without_a_mode_the_finished_card_is_shown_and_nothing_trained(finished, capsys):
     results, folder, _ = finished
     before = (folder / "DONE").stat().st_mtime_ns
     for name in (_runid(folder), folder.name):
-        done = _main("--results", str(results), "--runid", name)
-        assert done.returncode == 0 and "I,II,V2" in done.stdout
+        assert entry.main(["--results", str(results), "--runid", name]) == 0
+        assert "I,II,V2" in capsys.readouterr().out
     assert (folder / "DONE").stat().st_mtime_ns == before
 
 
@@ -115,8 +83,7 @@ def test_the_same_settings_again_reuse_the_folder_and_others_go_beside_it(finish
     assert "reused" in said[0]
     other = run_and_keep(tiny_run(train__seed=5), _runid(folder), results, quiet=True, say=said.append)
     assert other != folder and other.name.startswith(folder.name + "_")
-    shown = _main("--results", str(results), "--runid", other.name)
-    assert shown.returncode == 0, shown.stderr
+    assert entry.main(["--results", str(results), "--runid", other.name]) == 0
 
 
 def test_the_model_loads_in_one_line_and_classifies(finished):
@@ -128,8 +95,8 @@ def test_the_model_loads_in_one_line_and_classifies(finished):
 def test_encode_writes_states_and_all_twelve_leads(finished, tmp_path):
     results, folder, _ = finished
     out = tmp_path / "states.npz"
-    done = _main("--results", str(results), "--runid", folder.name, "--mode", "encode", "--out", str(out))
-    assert done.returncode == 0, done.stderr
+    words = ["--results", str(results), "--runid", folder.name, "--mode", "encode", "--out", str(out)]
+    assert entry.main(words) == 0
     with np.load(out, allow_pickle=False) as states, out.with_suffix(".index.csv").open() as stream:
         rows = list(csv.DictReader(stream))
         n = len(states["id"])
@@ -141,21 +108,11 @@ def test_encode_writes_states_and_all_twelve_leads(finished, tmp_path):
         np.testing.assert_array_equal(last, states["W"])
 
 
-def test_eval_repeats_the_card(finished):
-    results, folder, _ = finished
-    before = json.loads((folder / "metrics.json").read_text())
-    done = _main("--results", str(results), "--runid", folder.name, "--mode", "eval")
-    assert done.returncode == 0, done.stderr
-    after = json.loads((folder / "metrics.json").read_text())
-    assert after["reconstruction"] == before["reconstruction"]
-    assert after["probe"]["auroc"] == before["probe"]["auroc"]
-
-
-def test_dry_run_prints_settings_that_load_and_writes_nothing(tmp_path):
-    done = _main("--results", str(tmp_path / "none"), "--dry-run", "--runid", "m2s2k1", "--steps", "7")
-    assert done.returncode == 0 and not (tmp_path / "none").exists()
+def test_dry_run_prints_settings_that_load_and_writes_nothing(tmp_path, capsys):
+    words = ["--results", str(tmp_path / "none"), "--dry-run", "--runid", "m2s2k1", "--steps", "7"]
+    assert entry.main(words) == 0 and not (tmp_path / "none").exists()
     settings = tmp_path / "again.yaml"
-    settings.write_text(done.stdout)
+    settings.write_text(capsys.readouterr().out)
     run = load_run_config(settings)
     assert (run.train.steps, run.model.fast_state.mode, run.model.ttt.chunk_size) == (7, "mlp", 2)
 
@@ -193,39 +150,6 @@ def test_an_unfinished_run_is_carried_on_only_when_asked(tmp_path):
         run_and_keep(run, "m1s1k1", tmp_path, quiet=True)
     folder = run_and_keep(run, "m1s1k1", tmp_path, resume=True, quiet=True)
     assert {p.name for p in folder.iterdir() if not p.name.startswith((".", "events."))} == FILES
-
-
-def _hold(results, ready, leave) -> None:
-    with claim_folder(results, "m1s1k1", 6, run_hash(tiny_run())):
-        ready.set()
-        leave.wait(60)
-
-
-def test_two_processes_cannot_write_one_folder(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    ready, leave = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path, ready, leave))
-    other.start()
-    assert ready.wait(60)
-    try:
-        with pytest.raises(UserError, match="another process"):
-            run_and_keep(tiny_run(), "m1s1k1", tmp_path, quiet=True)
-    finally:
-        leave.set()
-        other.join()
-
-
-def test_w_carries_the_rendering():
-    """The prior or another heart in place of W loses much of the variance explained, on a short but real training."""
-    run = tiny_run(
-        data__simulator__records=200, train__steps=250, train__batch_size=24, train__validate_every=250, train__lr=5e-3
-    )
-    model = train(run, quiet=True).model
-    judged = judge(model, ECGDataset(run, "val"), LEADS, None, training_baselines(model, run))
-    explained = {name: float(r_squared(sums.sum(0))) for name, sums in judged.sums.items()}
-    assert explained["model"] > 0.6
-    assert explained["W0 (no estimation)"] < explained["model"] - 0.2
-    assert explained["W of another record"] < explained["model"] - 0.2
 
 
 def _header_and_weights(folder):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ecggen.atomic import UNFINISHED
 from ecggen.errors import UserError
 from ecggen.stepfolder import claim_folder, find_run, finished_runs
 from tests.user_fault import fault_of
@@ -159,6 +160,16 @@ def test_two_processes_cannot_write_one_folder_and_a_kill_frees_it(tmp_path):
         holder.stdout.close()
     with claim_folder(tmp_path, "m1s1k1", 6, A) as after:
         assert after.state == "resume"
+
+
+def test_what_a_killed_writer_left_goes_and_a_hidden_file_of_the_users_stays(tmp_path):
+    folder = begin(tmp_path)
+    (folder / f".metrics.json.123{UNFINISHED}").write_text("half")
+    (folder / ".name.123").write_text("mine")
+    with claim_folder(tmp_path, "m1s1k1", 6, A) as after:
+        assert after.state == "resume"
+        after.finish()
+    assert sorted(path.name for path in folder.iterdir()) == [".hash", ".lock", ".name.123", "DONE", "checkpoint"]
 
 
 def test_a_copy_without_hidden_files_still_knows_whose_it_is(tmp_path):

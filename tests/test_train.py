@@ -1,18 +1,14 @@
 """Training: that it learns, that it resumes to the bit, and how it stops."""
 
-import itertools
 import math
 
 import pytest
 import torch
 
-from ecggen.config import TrainConfig
 from ecggen.errors import Interrupted, UserError
 from ecggen.eval import validate
 from ecggen.train import (
     Trainer,
-    learning_rate,
-    make_optimizer,
     train,
 )
 from tests.tiny import tiny_run
@@ -20,22 +16,6 @@ from tests.tiny import tiny_run
 
 def same_weights(a, b) -> bool:
     return all(torch.equal(x, b.state_dict()[name]) for name, x in a.state_dict().items())
-
-
-def test_learning_rate_warms_up_and_comes_down():
-    cfg = TrainConfig(steps=100, warmup=0.1, lr=1.0)
-    rates = [learning_rate(cfg, s) for s in range(100)]
-    assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1.0) and rates.index(max(rates)) in (9, 10)
-    assert all(a >= b for a, b in itertools.pairwise(rates[10:])) and rates[-1] < 0.05
-
-
-def test_only_matrices_decay():
-    trainer = Trainer(tiny_run(), None)
-    groups = make_optimizer(trainer.model, trainer.cfg).param_groups
-    kept = {id(p) for p in groups[1]["params"]}
-    model = trainer.model
-    for p in (model.vcg.basis, model.ttt.raw_step, model.ttt.state.prior, model.projection.gain):
-        assert id(p) in kept
 
 
 def test_training_lowers_the_loss_and_reports_the_same_metrics_each_time():

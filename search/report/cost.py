@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from search.ledger import FAILED, RESULT_FILE, REUSED, STATES, STOPPED, TRIAL_FILE, Trial
 from search.report.facts import Facts, moment
 from search.report.wording import count, duration, listed, number
+from search.trialfile import FAILED, RESULT_FILE, REUSED, STATES, STOPPED, TRIAL_FILE, Trial
 
 BY_ASHA = "ASHA"  # how the reason of a trial begins that was stopped for what it reached
 

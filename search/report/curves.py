@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from search.ledger import COMPLETED, FAILED, REUSED, RUNNING, STOPPED, Trial
 from search.report.facts import Facts
 from search.report.theme import ACCENT, FAULT, INK, QUIET, SOFT, Chart, axis, finished, plain
 from search.report.wording import count, listed, number
 from search.rungs import rungs
+from search.trialfile import COMPLETED, FAILED, REUSED, RUNNING, STOPPED, Trial
 
 # State -> colour, width, opacity: what counts stands out, and two hundred lines remain readable.
 LOOKS = {

@@ -13,9 +13,10 @@ from ecggen.plainfile import read_json, read_plain
 from ecggen.portrait import PORTRAIT_FILE, Portrait, read_portrait
 from ecggen.stepfolder import DONE as RUN_DONE
 from search.asking import CONFIG
-from search.ledger import RUNNING, Ledger, Trial, ranked
+from search.ledger import Ledger, ranked
 from search.order import DONE, ORDER_FILE, SEARCHES, Order, read_order
 from search.space import Space, parse_space
+from search.trialfile import RUNNING, Trial
 
 INFO_FILE = "run_info.json"
 

@@ -15,11 +15,11 @@ import plotly.graph_objects as go
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import create_trial
 
-from search.ledger import Trial
 from search.report.facts import Facts
 from search.report.theme import ACCENT, GROUND, INK, RAMP, RULE, SOFT, Chart, axis, finished, plain
 from search.report.wording import count, number, short_names, value_text
 from search.study import distributions
+from search.trialfile import Trial
 
 FEW = 20  # trials; with fewer, importance is a hint
 TICKS = 6  # an axis with so many values at most shows each of them

@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass
 
-from search.ledger import REUSED, Trial
 from search.report.cost import troubles
 from search.report.facts import Facts
 from search.report.wording import NONE, count, interval, number, short_names, value_text
+from search.trialfile import REUSED, Trial
 from search.verdict import run_names, shown_name, verdict_word
 
 MANY = 24  # trials that a sentence names

@@ -1,8 +1,6 @@
 import os
 import shutil
 import signal as signals
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -21,7 +19,6 @@ from ecggen.errors import UserError
 from tests.data.layouts import hearts, write_arrays
 
 SIGNAL = SignalConfig()
-REPO = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -108,21 +105,10 @@ def test_a_failed_build_leaves_nothing_that_looks_usable(data, monkeypatch):
     assert len(open_cache(data, SIGNAL)) == 4
 
 
-def start(data, records, workers=1):
+def start(stock, data, records, workers=1):
     """A process of its own that builds the cache of `records` simulated records."""
-    script = (
-        "from ecggen.config import *\nfrom ecggen.data.cache import open_cache\n"
-        "if __name__ == '__main__':\n"
-        f"    simulator = SimulatorConfig(records={records})\n"
-        f"    data = DataConfig(simulator=simulator, cache={data.cache!r}, workers={workers})\n"
-        "    print(len(open_cache(data, SignalConfig())))\n"
-    )
-    path = Path(data.cache).parent / "start.py"
-    path.write_text(script, encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, str(path)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    words = (f"data.simulator.records={records}", f"data.cache={data.cache}", f"data.workers={workers}")
+    return stock.start("tests.faults.deeds:cache", *words, cwd=Path(data.cache).parent)
 
 
 def wait_for(condition, seconds=60.0):
@@ -141,12 +127,12 @@ def runs(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux's /proc which processes run")
-def test_a_build_killed_in_the_middle_leaves_nothing_and_the_next_one_clears_up(data):
-    process = start(data, records=4000, workers=2)
+def test_a_build_killed_in_the_middle_leaves_nothing_and_the_next_one_clears_up(stock, data):
+    process = start(stock, data, records=4000, workers=2)
     wait_for(lambda: list(Path(data.cache).glob("*.unfinished/part-*")))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    process.send_signal(signals.SIGKILL)
-    process.communicate()
+    os.kill(process.pid, signals.SIGKILL)
+    process.wait()
     assert [folder.endswith(".unfinished") for folder in folders(data)] == [True]
     wait_for(lambda: not any(runs(child) for child in children))  # no orphaned workers
     store = open_cache(data, SIGNAL)
@@ -166,11 +152,14 @@ def test_the_leftovers_of_a_build_that_still_runs_are_not_touched(data):
     assert not running.exists()
 
 
-def test_two_processes_build_once(data):
-    processes = [start(data, records=60) for _ in range(2)]
-    said = [process.communicate(timeout=120) for process in processes]
-    assert [out.strip() for out, _ in said] == [b"60", b"60"]
-    assert sum(b"preprocessing simulator" in errors for _, errors in said) == 1
+def test_two_processes_build_once(stock, data):
+    processes = [start(stock, data, records=60) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert [process.out.strip() for process in processes] == [
+        str(Path(data.cache) / each) for each in folders(data) * 2
+    ]
+    said = [process.place.with_suffix(".err").read_text() for process in processes]
+    assert sum("preprocessing simulator" in each for each in said) == 1
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path, data):

@@ -1,7 +1,6 @@
 """What mortal processes do: the entry points, called as a user calls them, in a process of their own."""
 
 import sys
-from contextlib import contextmanager
 
 
 def train(*words):
@@ -31,20 +30,10 @@ def starved(kind, *words):
 
 
 def search(*words):
-    """run_search.py, its trials trained in this process by `rounds`: Ray's part is left out, every write is its own."""
-    from ray import tune
+    """run_search.py, its trials trained in this process: Ray's part is left out, every write is its own."""
+    from tests.search_here import search_here
 
-    import run_search
-    from search import driver
-    from search.cluster import Resources
-
-    @contextmanager
-    def no_ray(*_):
-        yield Resources(1, 0, 1, local=True)
-
-    run_search.ray_beside_imports = no_ray
-    driver.run_round = rounds(tune)
-    return run_search.main(list(words))
+    return search_here(".", *words)
 
 
 def rounds(tune, before=lambda config: None):
@@ -71,13 +60,6 @@ def rounds(tune, before=lambda config: None):
     return run_round
 
 
-def report(*words):
-    """python -m search.report."""
-    from search.report.__main__ import main
-
-    return main(list(words))
-
-
 def cache(*words):
     """The preprocessed records of a tiny run with these settings, found or built."""
     from ecggen.configfile import apply_overrides
@@ -93,9 +75,10 @@ def codes(results, first, count):
     from pathlib import Path
 
     from ecggen.runid import ensure_runid
-    from tests.fake_search import V1
+    from tests.faults.mortal import REPO
     from tests.tiny import tiny_run
 
+    config = REPO / "configs" / "train" / "v1.yaml"
     for size in range(first, first + count):
-        name = ensure_runid(tiny_run(model__vcg__basis_k=size), V1, Path(results))
+        name = ensure_runid(tiny_run(model__vcg__basis_k=size), config, Path(results))
         sys.stdout.write(f"{size} {name}\n")

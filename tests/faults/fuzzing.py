@@ -79,6 +79,13 @@ def _too_long(*_):
     raise TooLongError
 
 
+def of_ctrl_c(error):
+    """Whether somebody wants the fuzzer to end: Ctrl-C, or the exit that it was turned into."""
+    return isinstance(error, KeyboardInterrupt) or (
+        isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
+    )
+
+
 def judge(result, target):
     """What preprocessing gave; a fault in words, or None."""
     if isinstance(result, LeftOut):
@@ -190,7 +197,9 @@ def run_case(number, seed, base, watch):
                 fault = f"no one-line fault: {str(error)[:300]!r}"
         except TooLongError:
             outcomes, fault = Counter(), "too long"
-        except BaseException:  # whatever else it is, it is a fault
+        except BaseException as error:  # whatever else it is, it is a fault
+            if of_ctrl_c(error):
+                raise
             outcomes, fault = Counter(), traceback.format_exc()[-1500:]
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)

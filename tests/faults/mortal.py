@@ -26,7 +26,7 @@ LOADED = (
     *("tensorboardX.summary", "tensorboardX.record_writer", "matplotlib.backends.backend_agg", "PIL.PngImagePlugin"),
     *("ecggen.runs", "ecggen.figures.recording", "ecggen.data.build", "ecggen.data.sources.catalog"),
 )
-FOR_SEARCHES = ("run_search", "search.driver", "search.folders", "search.report.page", "sklearn.ensemble")
+FOR_SEARCHES = ("tests.search_here", "search.folders", "search.report.page", "sklearn.ensemble")
 CHANGES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
 MAKES = os.O_CREAT | os.O_TRUNC
 KILLED = -signal.SIGKILL

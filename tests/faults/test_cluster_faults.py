@@ -6,19 +6,15 @@ tests/search/test_storage.py.
 
 import os
 import re
-import secrets
 import shutil
-import socket
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.faults.mounts import disk
+from tests.live_cluster import LiveCluster
 from tests.live_search import Live, check_whole, of_kind, session, states, tiny_words
 from tests.search.test_carry_on import GRID, WHOLE_GRID, of
-from tests.search.test_faults import lose, ray_node
 
 AWAY = 30  # s
 HEAD_LOST = "Ray ends the search with a line of its own after a minute, exit 1; `--resume` goes on with the new head"
@@ -48,44 +44,22 @@ def test_a_share_that_is_away_for_half_a_minute_is_waited_for(tmp_path, fault):
     fault("shared folder of the trials out of reach for 30 s", 1, 0, "waited for; the search goes on by itself")
 
 
-@pytest.fixture
-def head():
-    """Starts the head of a cluster, at the same port each time; the environment to join by and the address."""
-    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # Ray's sockets want a short path
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    environment, nodes = {**os.environ, **token, "HOME": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}, []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-
-    def start():
-        words = ("--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false")
-        nodes.append(ray_node(environment, *words, f"--temp-dir={folder}/{len(nodes)}"))
-        return nodes[-1]
-
-    try:
-        yield start, token, f"127.0.0.1:{port}"
-    finally:
-        for node in nodes:
-            if node.poll() is None:
-                lose(node)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.mark.slow  # 60 s
-def test_a_search_whose_head_is_lost_is_resumed_on_the_new_one(head, tmp_path, fault):
-    start, token, address = head
-    first = start()
-    token = {**token, "RAY_gcs_rpc_server_reconnect_timeout_s": "10"}  # by itself Ray waits a minute for a lost head
-    where = ("--address", address, "--storage", tmp_path / "shared")
-    live = begin(tmp_path, "--steps", 90, *where, **token)
-    live.until(lambda: list(tmp_path.glob("shared/one/trials/0002_*/training.pt")))
-    lose(first)
-    assert live.end() == 1 and "Traceback" not in live.err
-    assert re.search(r"Failed to connect to GCS within \d+ seconds.* The program will terminate", live.err), live.err
-    before = states(of(tmp_path))
-    start()
-    live = Live(tmp_path, "--resume", "one", "--results", "out", *where, **token)
-    assert live.end() == 0 and live.err == "", live.err
+def test_a_search_whose_head_is_lost_is_resumed_on_the_new_one(tmp_path, fault):
+    with LiveCluster() as cluster:
+        first = cluster.start_head()
+        wait = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}  # by itself Ray waits a minute for a lost head
+        where = ("--address", cluster.address, "--storage", tmp_path / "shared")
+        live = begin(tmp_path, "--steps", 90, *where, **cluster.token, **wait)
+        live.until(lambda: list(tmp_path.glob("shared/one/trials/0002_*/training.pt")))
+        cluster.lose(first)
+        assert live.end() == 1 and "Traceback" not in live.err
+        said = r"Failed to connect to GCS within \d+ seconds.* The program will terminate"
+        assert re.search(said, live.err), live.err
+        before = states(of(tmp_path))
+        cluster.start_head()
+        live = Live(tmp_path, "--resume", "one", "--results", "out", *where, **cluster.token, **wait)
+        assert live.end() == 0 and live.err == "", live.err
     now = states(of(tmp_path))
     assert {key: now[key] for key in before} == before
     assert [row["status"] for row in of_kind(of(tmp_path), "trial")] == ["completed"] * 5

@@ -7,12 +7,14 @@ import pytest
 from tests.faults.test_kill_training import TRAIN, WORDS
 from tests.faults.whole import check_done
 from tests.live_search import Live, check_whole, of_kind, tiny_words
+from tests.sabotage import sabotage
 
-# Loaded by every Python below a search: at some learning rates memory ends, each time in another way.
-SABOTAGE = """
-import importlib.abc, importlib.util, os, signal, sys
+# At some learning rates memory ends, each time in another way.
+ENDS = """
+import os, signal
 
-def end(rate):
+def before_step(trainer):
+    rate = trainer.cfg.lr if trainer.step == 4 else None
     if rate == 0.003:
         os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does
     if rate == 0.004:
@@ -20,26 +22,6 @@ def end(rate):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\\nGPU 0 has 8.00 GiB")
     if rate == 0.006:
         raise MemoryError
-
-class Sabotage(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name != "ecggen.train":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        load = spec.loader.exec_module
-        def exec_module(module):
-            load(module)
-            step = module.Trainer.train_step
-            def train_step(trainer):
-                if trainer.step == 4:
-                    end(trainer.cfg.lr)
-                return step(trainer)
-            module.Trainer.train_step = train_step
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Sabotage())
 """
 SPACE = """
 about: learning rates
@@ -50,10 +32,10 @@ space: {train.lr: {choice: [0.003, 0.004, 0.006, 0.001, 0.002]}}
 
 @pytest.mark.slow  # 40 s
 def test_a_trial_without_memory_fails_alone(tmp_path, fault):
-    (tmp_path / "sitecustomize.py").write_text(SABOTAGE)
+    environment = sabotage(tmp_path, ENDS)
     (tmp_path / "mine.yaml").write_text(SPACE)
     words = ("--space", tmp_path / "mine.yaml", "--name", "one", "--results", "out", "--no-asha", *tiny_words())
-    live = Live(tmp_path, *words, PYTHONPATH=str(tmp_path))
+    live = Live(tmp_path, *words, **environment)
     assert live.end() == 0, live.err
     assert live.err == "" and "Traceback" not in live.out
     folder = tmp_path / "out" / "searches" / "one"
@@ -65,7 +47,7 @@ def test_a_trial_without_memory_fails_alone(tmp_path, fault):
     assert re.match(said.format("MemoryError"), table["0.006"]["reason"])
     assert [table[rate]["status"] for rate in ("0.001", "0.002")] == ["completed"] * 2
     check_whole(folder, tmp_path / "out")
-    live = Live(tmp_path, "--resume", "one", "--results", "out", PYTHONPATH=str(tmp_path))
+    live = Live(tmp_path, "--resume", "one", "--results", "out", **environment)
     assert live.end() == 0 and live.err == "", live.err
     fault(
         "trial killed for want of memory (SIGKILL), three times", 3, 0, "that trial fails with the reason, others go on"

@@ -34,11 +34,12 @@ from ecggen.planted import read_truth
 from ecggen.portrait import read_portrait, write_portrait
 from ecggen.stepfolder import finished_runs
 from search.finals import judged_sums
-from search.ledger import Ledger, read_result
+from search.ledger import Ledger
 from search.order import read_order, write_order
 from search.report.facts import gather
 from search.report.page import write_report
 from search.study import Study
+from search.trialfile import read_result
 from tests.conftest import REPO
 from tests.data.layouts import hearts, write_arrays
 from tests.fake_search import METRIC, completed, fake_portrait, order_of, small_search

@@ -15,13 +15,14 @@ from optuna.trial import TrialState
 
 import run_search as entry
 from ecggen.checkpoint import load_training
-from search.cluster import Resources
 from search.folders import data_name
-from search.ledger import Ledger, read_result
+from search.ledger import Ledger
 from search.order import read_order, write_order
+from search.trialfile import read_result
 from tests.conftest import REPO
 from tests.data.layouts import hearts, write_arrays
 from tests.live_search import Live, MissedError, check_whole, figures, of_kind, rows, session, states, tiny_words
+from tests.search_here import no_ray, search_here
 
 GRID = """
 about: eight settings
@@ -64,11 +65,12 @@ def under_way(folder, *numbers):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """The search that nothing happens to."""
+    """The search that nothing happens to, not even Ray; its base folder."""
     base = tmp_path_factory.mktemp("undisturbed")
-    live = begin(base, *WHOLE_GRID, *tiny_words())
-    assert live.end() == 0, live.err
-    return base, live
+    (base / "mine.yaml").write_text(GRID)
+    words = ("--space", base / "mine.yaml", "--name", "one", "--results", "out")
+    assert search_here(base, *words, *WHOLE_GRID, *tiny_words()) == 0
+    return base
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,7 @@ def disturb(base):
 
 
 def test_after_kills_and_ctrl_c_every_trial_is_as_if_nothing_had_happened(undisturbed, disturbed, fault):
-    assert figures(of(disturbed[0])) == figures(of(undisturbed[0]))
+    assert figures(of(disturbed[0])) == figures(of(undisturbed))
     check_whole(of(disturbed[0]), disturbed[0] / "out")
     fault("search with Ray's workers, SIGKILL of a worker", 1, 0, "the trial goes on in another worker")
     fault("search with Ray's workers, Ctrl-C", 1, 0, "one line with the command that goes on; tables as without it")
@@ -134,7 +136,7 @@ def test_trials_went_on_from_their_own_state(disturbed):
 
 
 def test_the_leaderboard_is_that_of_an_undisturbed_search(undisturbed, disturbed):
-    assert rows(of(disturbed[0]) / "leaderboard.csv") == rows(of(undisturbed[0]) / "leaderboard.csv")
+    assert rows(of(disturbed[0]) / "leaderboard.csv") == rows(of(undisturbed) / "leaderboard.csv")
     assert "Leaderboard of one" in disturbed[1]["last"].out
 
 
@@ -154,8 +156,8 @@ def test_a_search_has_one_process(disturbed, fault):
     fault("a search that runs is resumed by a second process", 1, 0, "the second is refused in one line")
 
 
-def test_nothing_of_rays_own_is_said(undisturbed):
-    live = undisturbed[1]
+def test_nothing_of_rays_own_is_said(disturbed):
+    live = disturbed[1]["last"]
     assert live.err == ""
     assert not re.search(r"\bray\b|Ray|WARN|Warning|Traceback|╭|Trial status|pid=", live.out)
 
@@ -164,7 +166,7 @@ def test_nothing_of_rays_own_is_said(undisturbed):
 def extended(undisturbed, tmp_path_factory):
     """A copy of the finished search with two more trials; what was there before; what was said."""
     base = tmp_path_factory.mktemp("extended")
-    shutil.copytree(undisturbed[0], base, dirs_exist_ok=True)
+    shutil.copytree(undisturbed, base, dirs_exist_ok=True)
     before = figures(of(base)), states(of(base))
     live = resume(base, "--extend", 2)
     assert live.end() == 0, live.err
@@ -179,11 +181,6 @@ def test_extending_adds_as_many_trials_and_touches_no_other(extended):
     assert {digest: now[digest] for digest in known} == known
     assert {key: times[key] for key in written} == written
     check_whole(of(base), base / "out")
-
-
-@contextlib.contextmanager
-def no_ray(args, console):
-    yield Resources(2, 0, 1, local=True)
 
 
 def refused(base, monkeypatch, capsys, *words):
@@ -204,7 +201,7 @@ def copy(base, to):
 
 
 def test_a_changed_space_is_refused_and_its_entry_is_named(undisturbed, tmp_path, monkeypatch, capsys):
-    copy(undisturbed[0], tmp_path)
+    copy(undisturbed, tmp_path)
     (tmp_path / "mine.yaml").write_text(GRID.replace("[8, 10, 12, 16]", "[8, 10, 12, 20]"))
     err = refused(tmp_path, monkeypatch, capsys, "--resume", "one")
     assert "changed: the space (space.model.vcg.basis_k.choice); bring that back" in err
@@ -212,7 +209,7 @@ def test_a_changed_space_is_refused_and_its_entry_is_named(undisturbed, tmp_path
 
 
 def test_changed_recordings_are_refused(undisturbed, tmp_path, monkeypatch, capsys):
-    copy(undisturbed[0], tmp_path)
+    copy(undisturbed, tmp_path)
     (tmp_path / "mine.yaml").write_text(GRID)
     root = write_arrays(tmp_path / "recordings", hearts(6))
     words = ["--space", str(tmp_path / "mine.yaml"), "--data", "arrays", "--data-root", str(root), "--config"]
@@ -397,7 +394,7 @@ def test_state_behind_a_uri_outlives_the_driver(undisturbed, tmp_path, fault):
     live = resume(tmp_path, *storage)
     assert live.end() == 0, live.err
     assert live.err == ""
-    assert figures(of(tmp_path)) == figures(of(undisturbed[0]))
+    assert figures(of(tmp_path)) == figures(of(undisturbed))
     check_whole(of(tmp_path), tmp_path / "out")
     now = states(of(tmp_path))
     assert {key: now[key] for key in before} == before

@@ -16,15 +16,12 @@ from pathlib import Path
 import pytest
 
 from search import cluster
-from search.cluster import Resources, Share, plan
+from search.share import Resources
+from tests.live_cluster import LiveCluster, free_port
 from tests.user_fault import fault_of
 
 REPO = Path(__file__).resolve().parents[2]
 AUTH = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS")
-
-
-def own_machine(cpus, gpus=0.0):
-    return Resources(cpus, gpus, 1, local=True)
 
 
 @pytest.fixture
@@ -37,52 +34,6 @@ def ray_folder(monkeypatch):
     yield folder
     cluster.stop()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.mark.parametrize(
-    ("resources", "asked", "share"),
-    [
-        (own_machine(4), (None, None, None), Share(1, 0, 4)),
-        (own_machine(4), (2, None, None), Share(2, 0, 2)),
-        (own_machine(4), (3, None, None), Share(3, 0, 1)),
-        (own_machine(2), (0.5, 0, None), Share(0.5, 0, 4)),
-        (own_machine(4), (None, None, 3), Share(1, 0, 3)),
-        (own_machine(4), (None, None, 9), Share(1, 0, 4)),
-        (Resources(4, 0, 2, local=False), (None, None, 9), Share(1, 0, 9)),  # a cluster may grow
-        (own_machine(16, 1), (None, None, None), Share(1, 0.25, 4)),
-        (own_machine(2, 1), (None, None, None), Share(1, 0.5, 2)),
-        (own_machine(16, 1), (None, None, 2), Share(1, 0.5, 2)),
-        (own_machine(4, 4), (None, None, None), Share(1, 1, 4)),  # not all four on one GPU
-        (own_machine(6, 4), (None, None, None), Share(1, 0.5, 6)),
-        (own_machine(64, 2), (None, None, None), Share(1, 0.25, 8)),
-        (own_machine(8, 1), (None, 0, None), Share(1, 0, 8)),
-        (own_machine(8, 1), (None, 0.1, None), Share(1, 0.1, 8)),
-        (own_machine(8, 2), (None, 0.4, None), Share(1, 0.4, 4)),  # two a GPU: a part is never of two
-        (own_machine(8, 4), (None, 2, None), Share(1, 2, 2)),
-    ],
-)
-def test_a_machine_is_cut_into_trials(resources, asked, share):
-    assert plan(resources, *asked) == share
-
-
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        ((8, None, None), "--cpus-per-trial: expected at most the 4 cores that Ray has, got 8"),
-        ((1.5, None, None), "got 1.5"),
-        ((0, None, None), "got 0"),
-        ((-1, None, None), "got -1"),
-        ((float("nan"), None, None), "got nan"),
-        ((float("inf"), None, None), "got inf"),
-        ((None, 2, None), "--gpus-per-trial: expected at most the 1 GPUs that Ray has, got 2"),
-        ((None, 1.5, None), "got 1.5"),
-        ((None, -0.5, None), "got -0.5"),
-        ((None, 0.0001, None), "got 0.0001"),
-        ((None, None, 0), "--concurrency: expected at least 1"),
-    ],
-)
-def test_a_share_that_is_none_is_one_line(asked, said):
-    assert said in fault_of(plan, own_machine(4, 1), *asked)
 
 
 def test_the_environment_is_prepared_without_ray_and_the_users_own_word_stays():
@@ -153,11 +104,6 @@ def test_a_ray_that_does_not_start_is_one_line(ray_folder, monkeypatch):
     assert "at least 1 core" in fault_of(cluster.start, None, 0)
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 def test_nobody_listening_is_one_line_at_once():
     began = time.monotonic()
     address = f"127.0.0.1:{free_port()}"
@@ -222,22 +168,10 @@ cluster.stop()
 @pytest.fixture
 def token_cluster(ray_folder, monkeypatch):
     """A cluster of one node that wants a token: its address and the token."""
-    token, port = secrets.token_hex(32), free_port()
     monkeypatch.setenv("HOME", str(ray_folder))
-    command = ["start", "--head", "--block", f"--port={port}", "--node-ip-address=127.0.0.1", "--num-cpus=1"]
-    options = [f"--temp-dir={ray_folder}/head", "--include-dashboard=false", "--object-store-memory=100000000"]
-    head = subprocess.Popen(
-        [str(Path(sys.executable).with_name("ray")), *command, *options],
-        env={**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_USAGE_STATS_ENABLED": "0"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        assert any(b"Ray runtime started" in line for line in head.stdout)
-        yield f"127.0.0.1:{port}", token
-    finally:
-        head.terminate()
-        head.communicate(timeout=30)
+    with LiveCluster() as cluster:
+        cluster.start_head()
+        yield cluster.address, cluster.token["RAY_AUTH_TOKEN"]
 
 
 @pytest.mark.slow  # 15 s: Ray is started once, and asked five times

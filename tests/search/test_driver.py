@@ -20,6 +20,7 @@ from ecggen.configfile import load_run_config
 from ecggen.runid import run_hash
 from ecggen.runs import run_and_keep
 from tests.conftest import REPO
+from tests.search_here import search_here
 from tests.tiny import as_options
 
 SPACE = """
@@ -161,20 +162,18 @@ def test_tables_can_be_made_again_from_the_trials(done):
     (promoted / "DONE").unlink()
     for name in (*names, "study.db"):
         (folder / name).unlink()
-    said = search(results, "--rebuild", "first")
-    assert said.returncode == 0, said.stderr
+    assert search_here(REPO, "--results", results, "--rebuild", "first") == 0
     assert {name: (folder / name).read_text() for name in names} == before
     assert (promoted / "DONE").is_file()
     test_study_has_true_states(done)
 
 
-def test_an_equal_search_trains_nothing_and_says_so(done):
-    results, folder, _ = done
-    (folder.parent.parent.parent / "grid.yaml").write_text(SPACE.replace("loguniform: [0.001, 0.1]", "choice: [0.01]"))
-    words = ("--space", str(folder.parent.parent.parent / "mine.yaml"), "--name", "second", "--warm-start", "first")
-    said = search(results, *words, "--no-asha", "--trials", "2", "--finalists", "1", "--seeds", "0", *options())
-    assert said.returncode == 0, said.stderr
-    assert re.search(r"warm start: [1-7] results of first fit", said.stdout)
+def test_an_equal_search_learns_from_the_first_and_says_so(done, capsys):
+    results = done[0]
+    words = ("--space", results.parent / "mine.yaml", "--name", "second", "--warm-start", "first", "--no-asha")
+    counts = ("--trials", 2, "--finalists", 1, "--seeds", 0)
+    assert search_here(REPO, "--results", results, *words, *counts, *options()) == 0
+    assert re.search(r"warm start: [1-7] results of first fit", capsys.readouterr().out)
     study = optuna.load_study(study_name="ecggen", storage=f"sqlite:///{results / 'searches' / 'second' / 'study.db'}")
     assert any(trial.user_attrs.get("warm_start", "").startswith("first/") for trial in study.trials)
 

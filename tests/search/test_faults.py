@@ -2,52 +2,31 @@
 
 import os
 import re
-import secrets
-import shutil
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 from ray import tune
 from rich.console import Console
 
 from search import driver, folders
-from search.cluster import Resources
 from search.ledger import Ledger
 from search.order import How
 from search.searcher import Searcher
+from search.share import Resources
 from search.trial import run_trial
 from tests.fake_search import order_of
-from tests.live_search import Live, check_study, check_whole, of_kind, rows, session, tiny_words
+from tests.live_cluster import LiveCluster
+from tests.live_search import Live, check_study, check_whole, of_kind, rows, tiny_words
+from tests.sabotage import sabotage
 from tests.user_fault import fault_of
 
-# Loaded by every Python below a search: some learning rates hang, some are slow, as broken hardware would be.
-SABOTAGE = """
-import importlib.abc, importlib.util, sys, time
+# Some learning rates hang, some are slow, as broken hardware would be.
+CRAWLS = """
+import time
 
-class Sabotage(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name != "ecggen.train":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        load = spec.loader.exec_module
-        def exec_module(module):
-            load(module)
-            step = module.Trainer.train_step
-            def train_step(trainer):
-                time.sleep({0.003: 3600, 0.004: 0.5}.get(trainer.cfg.lr, 0))
-                return step(trainer)
-            module.Trainer.train_step = train_step
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Sabotage())
+def before_step(trainer):
+    time.sleep({0.003: 3600, 0.004: 0.5}.get(trainer.cfg.lr, 0))
 """
 HUNG, SLOW, EXPLODES = "0.003", "0.004", "10.0"
 SPACE = """
@@ -59,11 +38,11 @@ space: {{train.lr: {{choice: [{rates}]}}}}
 
 def begin(base, rates, *words, **environment):
     """A search over learning rates that never stops a trial early."""
-    (base / "sitecustomize.py").write_text(SABOTAGE)
+    environment |= sabotage(base, CRAWLS)
     (base / "mine.yaml").write_text(SPACE.format(rates=", ".join(rates)))
     which = ("--space", base / "mine.yaml", "--algorithm", "grid", "--trials", len(rates), "--no-asha")
     where = ("--results", "out", "--name", "one", "--set", "train.clip=1000000000", "--set", "train.weight_decay=10")
-    return Live(base, *which, *where, *tiny_words(), *words, PYTHONPATH=str(base), **environment)
+    return Live(base, *which, *where, *tiny_words(), *words, **environment)
 
 
 def of(base):
@@ -220,60 +199,24 @@ def test_a_ray_that_ends_every_round_is_given_up(tmp_path, monkeypatch):
     assert [trial.status for trial in Ledger(search.folder).trials] == ["completed"] * 4
 
 
-# A cluster of two nodes on this machine.
-
-
-def ray_node(environment, *words):
-    """`ray start` of one node, once it is there."""
-    command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus=1", *words]
-    node = subprocess.Popen(
-        [*command, "--object-store-memory=100000000"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    assert any(b"Ray runtime started" in line for line in node.stdout)
-    return node
-
-
-def lose(node):
-    """The power of a node fails."""
-    for pid, _ in session(node.pid):
-        os.kill(pid, signal.SIGKILL)
-    node.communicate()
-
-
 @pytest.fixture
 def two_nodes():
-    """Environment to join by, address, and the processes of head and second node."""
-    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # Ray's sockets want a short path
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    environment = {**os.environ, **token, "HOME": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    head_words = ("--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false")
-    nodes = [ray_node(environment, *head_words, f"--temp-dir={folder}/head")]
-    try:
-        nodes.append(ray_node(environment, f"--address=127.0.0.1:{port}", "--node-ip-address=127.0.0.2"))
-        yield token, f"127.0.0.1:{port}", *nodes
-    finally:
-        for node in nodes:
-            if node.poll() is None:
-                lose(node)
-        shutil.rmtree(folder, ignore_errors=True)
+    """A cluster of two nodes on this machine; it and the second node."""
+    with LiveCluster() as cluster:
+        cluster.start_head()
+        yield cluster, cluster.join("127.0.0.2")
 
 
 @pytest.mark.slow  # 60 s
 def test_a_search_outlives_a_node_of_its_cluster(two_nodes, tmp_path, fault):
-    token, address, _, second = two_nodes
-    words = ("--address", address, "--concurrency", 2, "--steps", 90)
-    live = begin(tmp_path, ["0.001", "0.002", "0.005"], *words, **token)
+    cluster, second = two_nodes
+    words = ("--address", cluster.address, "--concurrency", 2, "--steps", 90)
+    live = begin(tmp_path, ["0.001", "0.002", "0.005"], *words, **cluster.token)
     assert live.end() == 2
     assert re.fullmatch(r"error: --storage: expected a folder that all nodes share, .*\n", live.err)
-    live = begin(tmp_path, ["0.001", "0.002", "0.005"], *words, "--storage", tmp_path / "shared", **token)
+    live = begin(tmp_path, ["0.001", "0.002", "0.005"], *words, "--storage", tmp_path / "shared", **cluster.token)
     live.until(lambda: len(list(tmp_path.glob("shared/one/trials/*/training.pt"))) == 2)
-    lose(second)
+    cluster.lose(second)
     assert live.end() == 0, live.err
     assert live.err == ""
     assert [row["status"] for row in of_kind(of(tmp_path), "trial")] == ["completed"] * 3

@@ -13,7 +13,8 @@ from ecggen.leaderboard import LEADERBOARD_FILE, read_leaderboard
 from ecggen.runid import run_hash
 from search.compare import rank
 from search.finals import candidates, conclude, data_words, finalists, judged_sums, repeats, with_seed
-from search.ledger import COMPLETED, FAILED, REUSED, RUNNING, STOPPED, Ledger, equal_runs
+from search.ledger import Ledger, equal_runs
+from search.trialfile import COMPLETED, FAILED, REUSED, RUNNING, STOPPED
 from tests.fake_search import (
     METRIC,
     as_text,
@@ -27,14 +28,15 @@ from tests.fake_search import (
     write_result,
 )
 from tests.tiny import tiny_run
+from tests.user_fault import fault_of
 
 
 def judge(ledger, trial, rho):
     """The sums of 20 records whose r is `rho`, as a trial leaves them."""
-    sums = np.zeros((20, 2, 6))
+    sums = np.zeros((20, 12, 6))
     sums[..., [0, 3, 4]] = 100
     sums[..., 5] = 100 * rho
-    np.savez(ledger.folder / trial.key / "judged.npz", hidden=sums, all=sums)
+    np.savez(ledger.folder / trial.key / "judged.npz", hidden=sums[:, :5], all=sums)
 
 
 def end_repeat(ledger, repeat, rho, status=COMPLETED):
@@ -192,20 +194,59 @@ def test_without_a_whole_repeat_the_trial_itself_is_judged_and_nothing_is_proved
     assert standing.mean == pytest.approx(0.6) and not standing.proved and standing.n == 1
 
 
-def test_what_was_not_judged_is_judged_now_and_once(ledger, monkeypatch):
+def whole_sums(records=3):
+    return {"hidden": np.ones((records, 5, 6)), "all": np.ones((records, 12, 6))}
+
+
+OTHERS = {
+    "none": None,
+    "other names": {"shown": np.ones((3, 5, 6)), "all": np.ones((3, 12, 6))},
+    "one of two": {"all": np.ones((3, 12, 6))},
+    "fewer leads": whole_sums() | {"hidden": np.ones((3, 4, 6))},
+    "other sums": whole_sums() | {"all": np.ones((3, 12, 5))},
+    "no records": whole_sums() | {"all": np.ones((12, 6))},
+    "a number": whole_sums() | {"hidden": np.array(1.0)},
+    "words": whole_sums() | {"all": np.full((3, 12, 6), "x")},
+    "yes or no": whole_sums() | {"all": np.ones((3, 12, 6), bool)},
+}
+
+
+@pytest.mark.parametrize("there", OTHERS)
+def test_what_was_not_judged_or_holds_other_arrays_is_judged_now_and_once(ledger, monkeypatch, there):
     judged = []
 
     def judge_model(run, model, path):
         judged.append((run, model))
-        np.savez(path, hidden=np.ones((3, 5, 6)), all=np.ones((3, 12, 6)))
+        np.savez(path, **whole_sums())
 
     monkeypatch.setattr("search.finals.judge_model", judge_model)
     monkeypatch.setattr("search.finals.load_model", lambda path: path)
     trial = completed(ledger, 0.001, 0.9)
+    if OTHERS[there] is not None:
+        np.savez(ledger.folder / trial.key / "judged.npz", **OTHERS[there])
     for _ in range(2):
         sums = judged_sums(ledger, trial)
         assert (sums["hidden"].shape, sums["all"].shape) == ((3, 5, 6), (3, 12, 6))
     assert judged == [(tiny_run(train__lr=0.001), ledger.folder / trial.key / "model.safetensors")]
+
+
+def test_other_arrays_without_the_model_are_one_line(ledger):
+    trial = completed(ledger, 0.001, 0.9)
+    np.savez(ledger.folder / trial.key / "judged.npz", **OTHERS["other names"])
+    (ledger.folder / trial.key / "model.safetensors").unlink(missing_ok=True)
+    assert "model.safetensors: expected" in fault_of(candidates, ledger, [trial], 0)
+
+
+def test_one_that_was_judged_on_other_records_is_named(ledger):
+    chosen = [completed(ledger, lr, 0.9) for lr in (0.001, 0.002, 0.003)]
+    for trial in chosen:
+        np.savez(ledger.folder / trial.key / "judged.npz", **whole_sums(4 if trial is chosen[1] else 3))
+    message = fault_of(candidates, ledger, chosen, 0)
+    place = ledger.folder / chosen[1].key / "judged.npz"
+    assert message.startswith(f"{place}: expected sums of 3 and 3 records (hidden and all) as the other finalists have")
+    assert "got 4 and 4; remove the file" in message
+    np.savez(place, **whole_sums())
+    assert len(candidates(ledger, chosen, 0)) == 3
 
 
 def test_with_another_seed_a_run_is_otherwise_the_same():

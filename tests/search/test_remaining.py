@@ -2,8 +2,8 @@
 
 import pytest
 
-from search.ledger import RUNNING
 from search.remaining import seconds_left, steps_left
+from search.trialfile import RUNNING
 from tests.fake_search import completed, curve, failed, new_trial, order_of, stopped
 
 BUDGET = 6  # steps

@@ -12,12 +12,13 @@ from ray.tune.search import Searcher
 from ecggen.codetable import read_codes
 from ecggen.configfile import from_dict
 from ecggen.runid import run_hash
-from search.ledger import COMPLETED, FAILED, REUSED, RUNNING, STOPPED, Ledger, equal_runs
+from search.ledger import Ledger, equal_runs
 from search.searcher import LedgerSearcher
 from search.storage import Storage
 from search.study import Study
 from search.supply import WAIT, InTurn, NewTrials, Places, reuse
 from search.trial import message
+from search.trialfile import COMPLETED, FAILED, REUSED, RUNNING, STOPPED
 from tests.fake_search import (
     BASE,
     FOUR,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ecggen.atomic import write_text
+from ecggen.atomic import UNFINISHED, write_text
 from search import storage as storage_module
 from search.storage import Storage
 from tests.user_fault import fault_of
@@ -99,7 +99,7 @@ def test_only_what_changed_is_stored_and_what_is_gone_is_removed(root, monkeypat
     monkeypatch.setattr(Storage, "_put", staticmethod(lambda *of: (stored.append(of[2]), put(*of))))
     (folder / "state").write_text("new")
     (folder / "old").unlink()
-    (folder / ".state.123").write_text("being written")
+    (folder / f".state.123{UNFINISHED}").write_text("being written")
     storage.push(KEY)
     assert stored == [b"new"]
     assert files(store_of(root)) == {"state": "new", "model": "2"}

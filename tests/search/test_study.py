@@ -8,8 +8,9 @@ import pytest
 from optuna.trial import TrialState
 
 from ecggen.runid import two_digits
-from search.ledger import COMPLETED, REUSED, Ledger
+from search.ledger import Ledger
 from search.study import ALGORITHMS, Study, draw
+from search.trialfile import COMPLETED, REUSED
 from tests.fake_search import BASE, METRIC, TABLE, completed, curve, failed, new_trial, reread, space_of, stopped
 from tests.fake_search import write_result as write_trial_result
 from tests.tiny import tiny_run

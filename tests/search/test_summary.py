@@ -7,8 +7,9 @@ import threading
 import pandas as pd
 import pytest
 
-from search.ledger import FAILED, REUSED, Ledger
+from search.ledger import Ledger
 from search.summary import EVERY, SHARE, Summary, write_table
+from search.trialfile import FAILED, REUSED
 from tests.fake_search import METRIC, completed, curve, failed, new_trial, row, stopped, write_result
 from tests.tiny import tiny_run
 

@@ -8,8 +8,8 @@ import pytest
 from ecggen.checkpoint import load_model, load_training
 from ecggen.runid import run_hash
 from ecggen.train import train
-from search.ledger import read_result
 from search.trial import FAILED_FILE, HASH_FILE, ROW, clear_of_others, message, reason_of, refuse_failed, whole
+from search.trialfile import read_result
 from tests.tiny import tiny_run
 from tests.user_fault import fault_of
 

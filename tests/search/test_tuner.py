@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
-from search.ledger import Trial
+from search.trialfile import Trial
 from search.tuner import asha, teach
 
 METRIC = "val_hidden_r"

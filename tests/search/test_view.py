@@ -6,8 +6,8 @@ import re
 import pytest
 
 from search import view as view_module
-from search.ledger import COMPLETED, FAILED, LATE, REUSED, STOPPED
 from search.live import Frame
+from search.trialfile import COMPLETED, FAILED, LATE, REUSED, STOPPED
 from search.view import ENDED, KEEPING, LEAVING, PROOF, START, TRIALS, View
 from tests.fake_search import FOUR, completed, curve, failed, new_trial, order_of, stopped
 from tests.fake_terminal import Terminal, console_on

@@ -7,11 +7,11 @@ from rich.console import Console
 
 from ecggen.errors import Interrupted
 from search import driver
-from search.cluster import Resources
 from search.finals import Outcome
 from search.order import DONE, How
 from search.report import REPORT_FILE
 from search.report.page import write_report
+from search.share import Resources
 from tests.fake_search import small_search
 
 pytestmark = pytest.mark.usefixtures("quick_studies")

@@ -13,12 +13,13 @@ import pytest
 
 from ecggen.atomic import write_json
 from ecggen.errors import UserError
-from search.ledger import FAILED, Ledger
+from search.ledger import Ledger
 from search.order import read_order, write_order
 from search.report import REPORT_FILE
 from search.report.__main__ import main
 from search.report.facts import find_search, gather
 from search.report.page import write_report
+from search.trialfile import FAILED
 from tests.fake_search import (
     FOUR,
     REPO,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ecggen.leads import LEADS
-from search.ledger import COMPLETED, STOPPED, Ledger, Trial
+from search.ledger import Ledger
 from search.order import write_order
 from search.report.curves import curves_chart
 from search.report.facts import gather
@@ -16,6 +16,7 @@ from search.report.influence import full_trials, influence_charts, study_of
 from search.report.tables import board_rows
 from search.report.theme import packed
 from search.report.wording import duration, interval, listed, number, short_names
+from search.trialfile import COMPLETED, STOPPED, Trial
 from tests.fake_search import (
     METRIC,
     completed,

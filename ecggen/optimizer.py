@@ -1,0 +1,41 @@
+"""How weights move: the learning rate of each step, the optimizer, and the running mean that is judged and kept."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ecggen.config import TrainConfig
+
+FINAL_LR = 0.02  # share of the learning rate left at the end of the cosine
+BETAS = (0.9, 0.98)
+
+
+def learning_rate(cfg: TrainConfig, step: int) -> float:
+    """Linear warm-up, then half a cosine down to FINAL_LR."""
+    warm = max(1, round(cfg.warmup * cfg.steps))
+    if step < warm:
+        return cfg.lr * (step + 1) / warm
+    done = (step - warm) / max(1, cfg.steps - warm)
+    return cfg.lr * (FINAL_LR + (1 - FINAL_LR) * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def make_optimizer(model: nn.Module, cfg: TrainConfig) -> torch.optim.AdamW:
+    """AdamW; only matrices decay. Offsets, gains, W0, step sizes and the basis curves have a meaning at their size."""
+    learned = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    decayed = [p for name, p in learned if p.ndim > 1 and not name.endswith((".basis", "raw_step", "lead_vectors"))]
+    ids = {id(p) for p in decayed}
+    others = [p for _, p in learned if id(p) not in ids]
+    groups = [{"params": decayed, "weight_decay": cfg.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=cfg.lr, betas=BETAS, fused=learned[0][1].is_cuda or None)
+
+
+def running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Mean over about the last 1 / (1 - decay) steps, at the start over about the last ninth of those that were."""
+
+    def advanced(mean: Tensor, value: Tensor, steps: Tensor | int) -> Tensor:
+        # The first weights know nothing: with a decay of .999 they would be half of the mean for 700 steps.
+        return torch.lerp(mean, value, 1 - min(decay, (1 + int(steps)) / (10 + int(steps))))
+
+    return advanced
