@@ -65,8 +65,14 @@ def test_three_hundred_spoilt_folders_are_read_or_refused_with_a_reason():
 
 
 @pytest.mark.slow
-def test_ten_thousand_spoilt_folders_are_read_or_refused_with_a_reason():
+def test_ten_thousand_spoilt_folders_are_read_or_refused_with_a_reason(fault):
     check_fuzzed(fuzzed(10_000, 7), 10_000)
+    fault(
+        "recordings, folders spoilt at random",
+        10_000,
+        0,
+        "read, or left out with a reason, or one line, in bounded time",
+    )
 
 
 # Numbers that recordings should not hold, among those that they do.
