@@ -23,7 +23,7 @@ from ecggen.readouts import COMPONENTS, FEATURES, POOLED, RANDOM_POOLED, RANDOM_
 from ecggen.rivals import LINEAR, MODEL
 from ecggen.runid import run_hash
 from ecggen.runs import INFO_FILE
-from ecggen.stepfolder import finished_runs
+from ecggen.stepfolder import finished_runs, require_finished
 
 Figure = dict[str, Any]  # value, interval
 Look = Callable[[dict[str, Any]], Figure]
@@ -115,6 +115,7 @@ def grouped(folders: list[Path]) -> list[list[Path]]:
     """Runs that differ in their seed alone together, in the order given."""
     groups: dict[str, list[Path]] = {}
     for folder in folders:
+        require_finished(folder)
         groups.setdefault(same_but_for_the_seed(folder), []).append(folder)
     return list(groups.values())
 
