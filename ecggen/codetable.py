@@ -88,6 +88,7 @@ class _File:
 
 _tables: dict[tuple[str, ...], tuple[list[Stamp], CodeTable]] = {}  # paths of the files -> what was read from them
 _files: dict[str, _File] = {}
+_homes: dict[str, tuple[Stamp, Path]] = {}  # path of a configuration -> the file with its table
 
 
 def _key(row: Row) -> tuple[tuple[str, ...], tuple[Any, ...]]:
@@ -107,17 +108,41 @@ def _stamp(file: Path) -> Stamp:
 def read_codes(config: Path, results: Path | None = None) -> CodeTable:
     """The table of a train configuration, and with it that of a results folder, if it has one.
 
+    A configuration has its table in `codes`, or names there the file beside it whose table it shares: the same settings
+    then have the same codes in both.
+
     Raises:
         UserError: an unknown module or path, a wrong value, two codes for one setting, or a code that the two tables
             use for different settings.
     """
-    files = [config] + ([results / CODES_FILE] if results is not None else [])
+    files = [_home(config)] + ([results / CODES_FILE] if results is not None else [])
     names, stamps = _names(files), [_stamp(file) for file in files]
     before, table = _tables.get(names, (None, None))
     if table is None or stamps != before:
         table = _read(files)
         _tables[names] = stamps, table
     return table
+
+
+def _home(config: Path) -> Path:
+    """The file that has a configuration's table: itself, or the one beside it that it names."""
+    name, stamp = os.path.realpath(config), _stamp(config)
+    before, home = _homes.get(name, (None, config))
+    if stamp != before:
+        shared = read_yaml(config, MOST_BYTES).get("codes")
+        home = config if not isinstance(shared, str) else _beside(config, shared)
+        _homes[name] = stamp, home
+    return home
+
+
+def _beside(config: Path, name: str) -> Path:
+    home = config.with_name(name) if name == Path(name).name and name not in ("", ".", "..") else None
+    if home is None or not home.is_file():
+        raise UserError(
+            f"{config}: codes: expected a table, or the name of a file beside it that has one, got {name[:40]!r}; "
+            "see configs/train/best.yaml"
+        )
+    return home
 
 
 def _names(files: Iterable[Path]) -> tuple[str, ...]:
@@ -233,7 +258,8 @@ def _append(file: Path, module: str, row: Row, config: Path, results: Path) -> i
     remove_leftovers(file.parent, CODES_FILE)
     _write_table(file, lines)
     _files[os.path.realpath(file)] = _File(_stamp(file), lines)
-    _tables[_names([config, file])] = [_stamp(config), _stamp(file)], table.longer(module, code, row)
+    home = _home(config)
+    _tables[_names([home, file])] = [_stamp(home), _stamp(file)], table.longer(module, code, row)
     return code
 
 

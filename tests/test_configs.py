@@ -6,8 +6,8 @@ import pytest
 
 from ecggen.codetable import MODULES, read_codes
 from ecggen.config import RunConfig
-from ecggen.configfile import load_run_config
-from ecggen.runid import runid_of
+from ecggen.configfile import apply_settings, load_run_config
+from ecggen.runid import ensure_runid, settings_of
 from ecggen.strictyaml import read_yaml
 from search.space import load_space
 
@@ -22,10 +22,17 @@ def test_every_yaml_is_plain(path):
 
 
 @pytest.mark.parametrize("path", TRAIN, ids=lambda path: path.name)
-def test_every_train_configuration_loads_and_has_an_id(path):
+def test_every_train_configuration_loads_and_has_an_id(path, tmp_path):
     table = read_codes(path)
-    assert runid_of(load_run_config(path), table) is not None
     assert all(table.rows[module] for module in MODULES)
+    run = load_run_config(path)
+    runid = ensure_runid(run, path, tmp_path)
+    assert apply_settings(run, settings_of(runid, read_codes(path, tmp_path))) == run
+
+
+def test_train_configurations_share_one_table_of_codes():
+    tables = [read_codes(path).rows for path in TRAIN]
+    assert all(table == tables[0] for table in tables)
 
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)

@@ -11,6 +11,7 @@ import yaml
 from ecggen.codetable import MODULES, add_row, read_codes
 from ecggen.config import RunConfig
 from ecggen.configfile import apply_overrides, apply_settings, load_run_config
+from ecggen.errors import UserError
 from ecggen.runid import RunId, ensure_runid, parse_runid, run_hash, runid_of, settings_of, two_digits
 from ecggen.strictyaml import MAX_BYTES
 from tests.tiny import tiny_run
@@ -269,3 +270,25 @@ def test_a_table_may_be_longer_than_a_file_of_settings(tmp_path):
         file.write(f"# {'x' * MAX_BYTES}\n")
     assert read_codes(V1, tmp_path).rows["k"][code] == {"model.vcg.basis_k": 50}
     assert add_row("k", {"model.vcg.basis_k": 51}, V1, tmp_path) == code + 1
+
+
+def test_a_configuration_may_share_the_table_of_the_file_beside_it(tmp_path):
+    home = table_file(tmp_path, {"m": {1: {"model.fast_state.size": 64}}, "s": {}, "k": {}}, "v1.yaml")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("model: {fast_state: {size: 64}}\ncodes: v1.yaml\n")
+    assert read_codes(mine).rows == read_codes(home).rows
+    runid = ensure_runid(load_run_config(mine), mine, tmp_path / "results")
+    assert settings_of(runid, read_codes(home, tmp_path / "results"))["model.fast_state.size"] == 64
+    home.write_text(home.read_text().replace("64", "32"))  # what was read is not kept longer than it is true
+    assert read_codes(mine).rows["m"] == {1: {"model.fast_state.size": 32}}
+
+
+@pytest.mark.parametrize("named", ["gone.yaml", "../v1.yaml", "/etc/passwd", "..", "", "mine.yaml"])
+def test_a_table_that_is_not_beside_is_refused(tmp_path, named):
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    table_file(tmp_path, {"m": {}, "s": {}, "k": {}}, "v1.yaml")
+    mine = folder / "mine.yaml"
+    mine.write_text(f"codes: {named!r}\n")
+    with pytest.raises(UserError, match="codes: expected a table"):
+        read_codes(mine)

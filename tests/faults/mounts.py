@@ -7,9 +7,9 @@ import pytest
 
 
 def _mount(*words):
+    """What went wrong; empty where nothing did."""
     done = subprocess.run(["mount", *words], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"a file system of its own: expected the right to mount one, got: {done.stderr.strip()[:120]}")
+    return done.stderr.strip()[:120] or f"exit code {done.returncode}" if done.returncode else ""
 
 
 class Disk:
@@ -20,11 +20,22 @@ class Disk:
 
     def resize(self, kilobytes):
         """More room, or less."""
-        _mount("-o", f"remount,size={kilobytes}k", str(self.place))
+        assert not (fault := _mount("-o", f"remount,size={kilobytes}k", str(self.place))), fault
 
-    def protect(self, only_read):
-        """Whether it may be written."""
-        _mount("-o", f"remount,{'ro' if only_read else 'rw'}", str(self.place))
+    @contextmanager
+    def protected(self):
+        """Nothing may be written; for a disk on which no file is open for writing."""
+        assert not (fault := _mount("-o", "remount,ro", str(self.place))), fault
+        yield
+        assert not (fault := _mount("-o", "remount,rw", str(self.place))), fault
+
+    @contextmanager
+    def covered(self, folder):
+        """Nothing below a folder may be opened for writing; whoever has a file open there goes on with it."""
+        for words in (("--bind", str(folder), str(folder)), ("-o", "remount,bind,ro", str(folder))):
+            assert not (fault := _mount(*words)), fault
+        yield
+        subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
 
 
 @contextmanager
@@ -32,9 +43,11 @@ def disk(place, kilobytes):
     """A disk of so many kilobytes at a place; skips, with the reason, where none can be had."""
     place.mkdir()
     try:
-        _mount("-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(place))
+        fault = _mount("-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(place))
     except FileNotFoundError:
         pytest.skip("a file system of its own: expected the program mount, got none")
+    if fault:
+        pytest.skip(f"a file system of its own: expected the right to mount one, got: {fault}")
     try:
         yield Disk(place)
     finally:

@@ -82,14 +82,13 @@ def test_a_search_on_a_full_disk_is_one_line_and_its_trials_are_not_spent(search
 
 def test_results_that_may_only_be_read_are_one_line(stock, shared, tmp_path, fault):
     with disk(tmp_path / "disk", LARGE) as locked:
-        locked.protect(True)
-        child = stock.run(TRAIN, *WORDS, cwd=locked.place, **shared)
+        with locked.protected():
+            child = stock.run(TRAIN, *WORDS, cwd=locked.place, **shared)
         assert child.code == 2 and child.err.count("\n") == 1, child.err
         assert re.match(r"error: out.*expected .*, got: Read-only file system; ", child.err)
-        locked.protect(False)
         assert stock.run(TRAIN, *WORDS, cwd=locked.place, **shared).code == 0
-        locked.protect(True)
-        assert stock.run(TRAIN, "--results", "out", "--runid", "m6s3k7", cwd=locked.place, **shared).code == 0
+        with locked.protected():
+            assert stock.run(TRAIN, "--results", "out", "--runid", "m6s3k7", cwd=locked.place, **shared).code == 0
     fault("training, results read-only", 1, 0, "one line, exit 2; the same command works once they may be written")
 
 
@@ -97,18 +96,16 @@ def test_results_that_may_only_be_read_are_one_line(stock, shared, tmp_path, fau
 def test_a_search_whose_results_become_read_only_goes_on_later(searchers, shared, tmp_path, fault):
     with disk(tmp_path / "disk", LARGE) as locked:
         words, folder = words_of(tmp_path), locked.place / "out" / "searches" / "one"
-        locked.protect(True)
-        child = searchers.run(SEARCH, *words, cwd=locked.place, **shared)
+        with locked.protected():
+            child = searchers.run(SEARCH, *words, cwd=locked.place, **shared)
         assert child.code == 2 and child.err.count("\n") == 1 and "Read-only file system" in child.err
-        locked.protect(False)
         child = searchers.start(SEARCH, *words, cwd=locked.place, **shared)
         child.until(lambda: list(folder.glob("trials/0002_*/trial.json")))
-        locked.protect(True)
-        assert child.wait() == 2, child.out
+        with locked.covered(locked.place / "out"):
+            assert child.wait() == 2, child.out
+            refused = searchers.run(SEARCH, *RESUME, cwd=locked.place, **shared)
         assert child.err.count("\n") == 1 and re.match(r"error: .*: expected .*, got: .*read-?only", child.err, re.I)
-        refused = searchers.run(SEARCH, *RESUME, cwd=locked.place, **shared)
         assert refused.code == 2 and refused.err.count("\n") == 1 and "Read-only file system" in refused.err
-        locked.protect(False)
         child = searchers.run(SEARCH, *RESUME, cwd=locked.place, **shared)
         assert child.code == 0 and child.err == "", child.err
         assert [row["status"] for row in of_kind(folder, "trial")] == ["completed"] * 3
