@@ -11,6 +11,7 @@ after the last chunk, and the mean of W over the chunks.
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from ecggen.leads import LEADS
 from ecggen.metrics import METRICS, resample_counts, resampled_sums
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.probe import encode_states, fit_head, scores_of
+from ecggen.runid import run_hash
 from ecggen.runs import load_run
 from search.compare import interval_over_seeds
 
@@ -31,18 +33,50 @@ SETS = {"I,II,V2 r": (("I", "II", "V2"), "r"), "I,II,V3 r": (("I", "II", "V3"), 
 PROBES = {"probe, last W": "w", "probe, mean W": "w_mean"}
 RESAMPLES = 1000
 Figure = tuple[float, np.ndarray]  # over all records, and over each resample [S] of them
+Side = Sequence[dict[str, Figure]]  # one a seed
 
 
 class Run:
-    """What is compared of one run, by name."""
+    """A finished run and the records it is judged on."""
 
     def __init__(self, folder: Path) -> None:
-        model, own = load_run(folder)
-        val = ECGDataset(own, "val")
-        self.ids, self.seed, self.folder = val.ids, own.train.seed, folder
-        self.figures = {name: rendered(model, val, shown, metric) for name, (shown, metric) in SETS.items()}
-        if val.classes:
-            self.figures |= read(model, own, val)
+        self.folder = folder
+        self.model, self.own = load_run(folder)
+        self.val = ECGDataset(self.own, "val")
+
+    def figures(self) -> dict[str, Figure]:
+        """What is compared, by name."""
+        found = {name: rendered(self.model, self.val, shown, metric) for name, (shown, metric) in SETS.items()}
+        return found | (read(self.model, self.own, self.val) if self.val.classes else {})
+
+
+def check(sides: Sequence[Sequence[Run]]) -> None:
+    """Raises UserError where runs of a side differ in more than the seed, or any were judged on other records."""
+    first = sides[0][0]
+    for side in sides:
+        seeds = set()
+        for run in side:
+            if (run.val.ids, run.val.classes) != (first.val.ids, first.val.classes):
+                raise UserError(
+                    f"{run.folder}: expected the validation records and labels of {first.folder}, got others; "
+                    "train both on the same data"
+                )
+            if but_for_the_seed(run.own) != but_for_the_seed(side[0].own):
+                raise UserError(
+                    f"{run.folder}: expected the settings of {side[0].folder} with another seed, got others; "
+                    "give it a --less of its own"
+                )
+            if run.own.train.seed in seeds:
+                raise UserError(
+                    f"{run.folder}: expected a seed of its own on its side, got {run.own.train.seed} once more; "
+                    "name each seed once"
+                )
+            seeds.add(run.own.train.seed)
+
+
+def but_for_the_seed(run: RunConfig) -> str:
+    """Equal for runs that differ in their seed alone."""
+    return run_hash(replace(run, train=replace(run.train, seed=0)))
 
 
 def rendered(model: ECGGenModel, val: ECGDataset, shown: Sequence[str], metric: str) -> Figure:
@@ -66,20 +100,16 @@ def read(model: ECGGenModel, own: RunConfig, val: ECGDataset) -> dict[str, Figur
     return found
 
 
-def compare(ours: Sequence[Run], others: Sequence[Run]) -> dict[str, tuple[float, float, float]]:
-    """Figure -> difference of means over seeds, and its interval. Raises UserError where the records differ."""
-    for run in (*ours, *others):
-        if run.ids != ours[0].ids:
-            raise UserError(
-                f"{run.folder}: expected the validation records of {ours[0].folder}, got others; "
-                "train both on the same data"
-            )
+def compare(ours: Side, others: Side, records: int) -> dict[str, tuple[float, float, float]]:
+    """Figure -> difference of means over seeds, and its interval."""
     found = {}
-    for name in ours[0].figures:
-        sides = [[run.figures[name] for run in side] for side in (ours, others)]
-        whole = tuple(np.array([figure for figure, _ in side]) for side in sides)
-        drawn = tuple(np.stack([each for _, each in side], 1) for side in sides)
-        low, high = interval_over_seeds(whole, drawn, len(ours[0].ids))  # type: ignore[arg-type]
+    for name in ours[0]:
+        whole, drawn = [], []
+        for side in (ours, others):
+            figures, resampled = zip(*(seed[name] for seed in side), strict=True)
+            whole.append(np.array(figures))
+            drawn.append(np.stack(resampled, 1))
+        low, high = interval_over_seeds((whole[0], whole[1]), (drawn[0], drawn[1]), records)
         found[name] = float(whole[0].mean() - whole[1].mean()), low, high
     return found
 
@@ -93,8 +123,11 @@ def main() -> int:
     )
     args = parser.parse_args()
     try:
-        ours = [Run(folder) for folder in args.ours]
-        rows = [(folders, compare(ours, [Run(folder) for folder in folders])) for folders in args.less]
+        sides = [[Run(folder) for folder in folders] for folders in (args.ours, *args.less)]
+        check(sides)  # before what takes minutes
+        ours, *others = [[run.figures() for run in side] for side in sides]
+        records = len(sides[0][0].val)
+        rows = [(folders, compare(ours, side, records)) for folders, side in zip(args.less, others, strict=True)]
     except UserError as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2

@@ -204,7 +204,8 @@ def main() -> None:
         try:
             card = judged(args)
         except UserError as error:
-            raise SystemExit(f"error: {error}") from None
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
         if keep:
             write_json(args.folder / "drift.json", card)
     show(json.loads(json.dumps(card)))

@@ -11,6 +11,7 @@ the repository with PYTHONPATH=. as `make bench` does; recordings are looked for
 
 import argparse
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -247,7 +248,8 @@ def main() -> None:
                 "MIT-BIH": two_leads(model, data / "mitdb", base, args.resamples),
             }
         except UserError as error:
-            raise SystemExit(f"error: {error}") from None
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
     if args.out:
         write_json(args.out, cards)
 

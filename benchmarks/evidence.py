@@ -17,13 +17,13 @@ from typing import Any
 
 from ecggen.config import RunConfig
 from ecggen.configfile import load_run_config
-from ecggen.errors import UserError
+from ecggen.errors import UserError, one_line
 from ecggen.evidence import FULL_FILE, judge_fully
 from ecggen.readouts import COMPONENTS, FEATURES, POOLED, RANDOM_POOLED, RANDOM_WIDE, WIDE
 from ecggen.rivals import LINEAR, MODEL
 from ecggen.runid import run_hash
 from ecggen.runs import INFO_FILE
-from ecggen.stepfolder import finished_runs
+from ecggen.stepfolder import finished_runs, require_finished
 
 Figure = dict[str, Any]  # value, interval
 Look = Callable[[dict[str, Any]], Figure]
@@ -78,11 +78,17 @@ def full_card(folder: Path) -> dict[str, Any]:
         own = load_run_config(folder / "config.yaml")
         print(f"{folder}: making its full card", file=sys.stderr)
         judge_fully(folder, own, own, f"python benchmarks/evidence.py {folder}")
+    return kept(path, "made", "a full card", "remove it to have it made anew")
+
+
+def kept(path: Path, entry: str, what: str, remedy: str) -> dict[str, Any]:
+    """A JSON file of a run's folder. Raises UserError where it is none, or has no such entry."""
     try:
-        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
-        raise UserError(f"{path}: expected a full card, got none ({fault}); remove it to have it made anew") from None
-    return card
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found[entry]
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise UserError(f"{path}: expected {what}, got none ({one_line(str(fault))}); {remedy}") from None
+    return found
 
 
 def figure_of(card: dict[str, Any], look: Look) -> Figure | None:
@@ -115,6 +121,7 @@ def grouped(folders: list[Path]) -> list[list[Path]]:
     """Runs that differ in their seed alone together, in the order given."""
     groups: dict[str, list[Path]] = {}
     for folder in folders:
+        require_finished(folder)
         groups.setdefault(same_but_for_the_seed(folder), []).append(folder)
     return list(groups.values())
 
@@ -157,7 +164,7 @@ def origins(groups: list[list[Path]]) -> list[str]:
         for folder in members:
             card = full_card(folder)
             made = card["made"]
-            trained = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+            trained = kept(folder / INFO_FILE, "seconds", "how a run was made", "train it anew, or name another")
             lines.append(
                 f"    - `{folder.name}`, seed {made['seed']}: trained in {trained['seconds'] / 60:.0f} min on "
                 f"{made['threads']} thread(s); card of {made['when'][:10]} at {made['commit']}, {card['data']}, "

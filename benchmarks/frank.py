@@ -10,6 +10,7 @@ it takes the finished runs in results/. Recordings are looked for in $ECGGEN_DAT
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from ecggen.atomic import write_json
@@ -18,7 +19,7 @@ from ecggen.config import DataConfig, RunConfig
 from ecggen.data.pipeline import ALL, ECGDataset
 from ecggen.errors import UserError
 from ecggen.frank import AXES, frank_beats, frank_card
-from ecggen.stepfolder import finished_runs
+from ecggen.stepfolder import finished_runs, require_finished
 
 REPO = Path(__file__).resolve().parents[1]
 FEW = ("I", "II", "V2")
@@ -39,11 +40,13 @@ def main() -> None:
     cards = {}
     for folder in runs:
         try:
+            require_finished(folder)
             model = load_model(folder / MODEL_FILE)
             data = ECGDataset(RunConfig(DataConfig(source="wfdb", root=str(root)), model.cfg), ALL)
             card = frank_card(frank_beats(model, data), frank_beats(model, data, FEW), args.resamples)
         except UserError as error:
-            raise SystemExit(f"error: {error}") from None
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
         cards[str(folder)] = card
         view = model.cfg.projection.view
         print(f"\n{folder}, view {view}: {card['beats']} beats of {card['patients']} patient(s); map {card['map']};")

@@ -30,7 +30,7 @@ from ecggen.models.ecggen import ECGGenModel
 from ecggen.observe import keep_portrait
 from ecggen.probe import has_two_kinds, multi_hot
 from ecggen.runid import run_hash
-from ecggen.stepfolder import DONE, Claim, claim_folder
+from ecggen.stepfolder import DONE, Claim, claim_folder, require_finished
 from ecggen.train import Report, RunResult, resolve_device, resolve_threads, train
 
 CONFIG_FILE, HISTORY_FILE = "config.yaml", "history.csv"
@@ -236,6 +236,7 @@ def _settings_on_disk(run: RunConfig, folder: Path, resumed: bool) -> RunConfig:
 
 def load_run(folder: Path) -> tuple[ECGGenModel, RunConfig]:
     """Model and settings of a finished folder. Raises UserError."""
+    require_finished(folder)
     return load_model(folder / MODEL_FILE), load_run_config(folder / CONFIG_FILE)
 
 

@@ -188,6 +188,13 @@ def finished_runs(results: Path) -> list[Path]:
     return sorted(entry for entry in results.iterdir() if _NAME.fullmatch(entry.name) and (entry / DONE).is_file())
 
 
+def require_finished(folder: Path) -> None:
+    """Raises UserError where a folder that someone named is none of a finished run."""
+    if not (folder / DONE).is_file():
+        there = "one that is unfinished" if folder.is_dir() else "no folder"
+        raise UserError(f"{folder}: expected the folder of a finished run, got {there}; finish it, or name another")
+
+
 def _rank(folder: Path) -> tuple[int, bool, float]:
     """Largest budget first, then the plain name, then the newest."""
     match = _NAME.fullmatch(folder.name)

@@ -21,9 +21,10 @@ def losses(steps=6, **changes):
     return found
 
 
-@pytest.mark.parametrize("mode", ["vector", "mlp"])
-def test_half_precision_trains_close_to_full(mode):
-    half, full = (losses(model__fast_state__mode=mode, train__precision=name) for name in ("bf16", "fp32"))
+@pytest.mark.parametrize(("mode", "kind"), [("vector", "gradient"), ("mlp", "gradient"), ("vector", "ridge")])
+def test_half_precision_trains_close_to_full(mode, kind):
+    changes = {"model__fast_state__mode": mode, "model__ttt__estimator": kind}
+    half, full = (losses(train__precision=name, **changes) for name in ("bf16", "fp32"))
     assert half != full
     assert half == pytest.approx(full, rel=0.02)
 

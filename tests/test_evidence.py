@@ -2,12 +2,14 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 import main as entry
+from benchmarks import evidence
 from ecggen.card import read_card
 from ecggen.cardrows import Row
 from ecggen.cardtext import shown, with_interval
@@ -108,3 +110,23 @@ def test_the_table_over_runs_makes_missing_cards_and_sums_up_seeds(judged):
     for folder in folders:
         assert f"`{folder.name}`" in done.stdout and full["made"]["commit"] in done.stdout
     assert "--set train.steps=" in done.stdout and "train.seed" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("metrics_full.json", "{", "expected a full card, got none"),
+        ("metrics_full.json", "{}", "expected a full card, got none"),
+        ("run_info.json", "[]", "expected how a run was made, got none"),
+        ("DONE", None, "expected the folder of a finished run, got one that is unfinished"),
+    ],
+)
+def test_a_damaged_run_is_a_line_and_no_table(judged, tmp_path, monkeypatch, capsys, name, content, expected):
+    folder = shutil.copytree(judged[0][0], tmp_path / "run")
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_text(content)
+    monkeypatch.setattr(sys, "argv", ["evidence.py", str(folder)])
+    assert evidence.main() == 2
+    said = capsys.readouterr()
+    assert said.out == "" and expected in said.err and said.err.count("\n") == 1

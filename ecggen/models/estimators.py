@@ -49,7 +49,7 @@ class Minimum(torch.autograd.Function):
     Role: the solution of `RidgeEstimator`, and how the outer loss goes through it.
     From (G + r) W = y and G = sum_i share_i m_i m_i^T over the rows m_i of the maps: with a gradient g by W, that by y
     is a = (G + r)^-1 g, and that by m_i is -share_i ((m_i W) a + (m_i a) W). No step of the way to W is kept, and no
-    D x D gradient is ever made.
+    D x D gradient is ever made. Second derivatives are refused: they would take the factor for a constant.
 
     Input: y [B, D], maps [L*d, D], share [B, L*d], factor [B, D, D] of G + r (Cholesky).
     Output: W [B, D].
@@ -65,6 +65,10 @@ class Minimum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients by y and by the maps; share and factor are no unknowns."""
+        assert not torch.is_grad_enabled(), (
+            "model.ttt.estimator=ridge: expected first derivatives, got create_graph=True, whose second ones would be "
+            "wrong; set model.ttt.estimator=gradient"
+        )
         w, maps, share, factor = ctx.saved_tensors
         back = torch.cholesky_solve(gradients[0][..., None], factor)[..., 0]
         by_maps = torch.addmm(-(share * (w @ maps.mT)).mT @ back, (share * (back @ maps.mT)).mT, w, alpha=-1)
@@ -101,11 +105,13 @@ class RidgeEstimator(Estimator):
 
     @torch.no_grad()
     def _factor(self, share: Tensor) -> Tensor:
-        """share [B, L] of each lead -> Cholesky factor of G + 2 lambda [B, D, D]."""
+        """share [B, L] of each lead -> Cholesky factor of G + 2 lambda [B, D, D], NaN where rounding left none."""
         grams = self.state.decode.mT @ self.state.decode  # [L, D, D]
         matrix = torch.einsum("bl,lij->bij", share, grams)
         matrix.diagonal(dim1=1, dim2=2).add_(self.ridge)
-        factor: Tensor = torch.linalg.cholesky(matrix)
+        factor: Tensor
+        factor, fault = torch.linalg.cholesky_ex(matrix)  # the plain one would wait for a GPU, and raise for one record
+        factor.diagonal(dim1=1, dim2=2).masked_fill_(fault[:, None] > 0, torch.nan)
         return factor
 
     def read(self, previous: Tensor, chunk: Any, through: bool) -> tuple[Tensor, Tensor]:

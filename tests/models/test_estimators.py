@@ -10,7 +10,7 @@ from ecggen.models.estimators import ESTIMATORS, build_estimator
 from ecggen.models.states import build_fast_state
 from ecggen.models.ttt import TTTUpdater
 from ecggen.train import train
-from tests.models.conftest import hearts
+from tests.models.conftest import hearts, small_model
 from tests.models.test_ttt import BEATS, WIDTH, tokens
 from tests.tiny import tiny_run
 
@@ -89,6 +89,37 @@ def test_ridge_is_learned_through_as_through_plain_solving(chunk_size):
     theirs = torch.autograd.grad((weights * expected).sum(), every)
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_a_second_derivative_of_ridge_is_refused_since_it_would_be_wrong():
+    find = estimator("ridge")
+    for loss in (torch.sum, lambda w: w.square().sum()):  # autograd itself would only refuse the second
+        with pytest.raises(AssertionError, match="expected first derivatives"):
+            torch.autograd.grad(loss(find(*tokens())["W"]), find.state.decode, create_graph=True)
+
+
+def test_ridge_finds_the_same_where_nothing_learns_and_where_a_caller_computes_in_half():
+    model, ecg = small_model(estimator="ridge"), hearts(2)
+    out = model.forward_gen(ecg)
+    with torch.no_grad():
+        assert torch.equal(model.forward_gen(ecg)["W_seq"], out["W_seq"].detach())
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model.estimate(ecg)
+    assert half["X"].dtype == torch.bfloat16 and half["W_seq"].dtype == torch.float32
+    again = model.ttt(half["H"].float(), half["meta"]["lead_mask"], half["meta"]["beat_mask"])
+    assert torch.equal(half["W_seq"], again["W_seq"]), "of tokens in half, W is found in full"
+
+
+def test_a_record_whose_ridge_has_no_factor_has_no_state_and_the_others_do():
+    find = estimator("ridge", state_smoothness=0.0)
+    with torch.no_grad():
+        find.state.decode[1] *= 1e6  # 24 unknowns seen by 16 numbers: rounding is larger than lambda
+    h, leads, beats = tokens()
+    leads[:, 1:] = False
+    leads[1] = ~leads[1]
+    leads[1, 2:] = False
+    found = find(h, leads, beats)["W_seq"]
+    assert found[[0, 2]].isfinite().all() and found[1].isnan().all()
 
 
 def test_ridge_without_smoothness_has_a_solution_with_one_lead():

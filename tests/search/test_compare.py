@@ -5,10 +5,12 @@ import time
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
+from scipy.stats import ttest_1samp, ttest_ind
 
 from ecggen.eval import VALIDATION
-from ecggen.metrics import METRICS
-from search.compare import Candidate, bootstrap_differences, paired_interval, rank
+from ecggen.metrics import METRICS, interval, resampled_sums
+from search.compare import Candidate, bootstrap_differences, interval_over_seeds, paired_interval, rank
 from search.verdict import run_names
 from tests.user_fault import fault_of
 
@@ -94,6 +96,44 @@ def test_equal_candidates_are_a_tie(shares):
 def test_with_one_seed_only_the_records_are_in_the_interval(common):
     first, second = ([sums_of(0.5 + common + shift)] for shift in (0.001, 0.0))
     assert bootstrap_differences(first, second, "r").std() < 1e-12
+
+
+def looked_at(side, metric):
+    """Figures of a side's seeds over all records [n] and over resampled ones [resamples, n], each seed by itself."""
+    whole = np.array([float(METRICS[metric](sums.sum(0))) for sums in side])
+    return whole, np.stack([METRICS[metric](resampled_sums(sums, 1000)) for sums in side], 1)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_an_interval_of_figures_is_the_one_of_sums(common, n):
+    """So what has no sums, an area under a curve for instance, is compared alike."""
+    first, second = (drawn(np.random.default_rng(at), common, 0.01, 0.05, n=n) for at in (1, 2))
+    figures, resampled = zip(*(looked_at(side, "r") for side in (first, second)), strict=True)
+    assert interval_over_seeds(figures, resampled, RECORDS) == pytest.approx(paired_interval(first, second, "r"))
+
+
+def test_with_one_seed_a_side_it_is_the_paired_bootstrap_over_records(common):
+    first, second = (drawn(np.random.default_rng(at), common, of_records=0.05, n=1) for at in (1, 2))
+    figures, resampled = zip(*(looked_at(side, "r") for side in (first, second)), strict=True)
+    differences = (resampled[0] - resampled[1])[:, 0]
+    expected = (figures[0] - figures[1]) + stdtrit(RECORDS - 1, [0.025, 0.975]) * differences.std()
+    assert interval_over_seeds(figures, resampled, RECORDS) == pytest.approx(tuple(expected))
+    assert interval_over_seeds(figures, resampled, RECORDS) == pytest.approx(
+        interval(differences), abs=0.1 * (expected[1] - expected[0])
+    )
+
+
+@pytest.mark.parametrize("sizes", [(3, 3), (3, 5), (2, 1)])
+def test_where_records_are_certain_it_is_the_interval_of_welch(sizes):
+    rng = np.random.default_rng(5)
+    sides = [rng.normal(0.5, 0.01, n) for n in sizes]
+    resampled = [np.tile(side, (20000, 1)) for side in sides]  # the same in every resample of the records
+    low, high = interval_over_seeds(tuple(sides), tuple(resampled), RECORDS)
+    if sizes[1] == 1:  # one that is known for sure
+        welch = ttest_1samp(sides[0], sides[1][0]).confidence_interval() - sides[1][0]
+    else:
+        welch = ttest_ind(*sides, equal_var=False).confidence_interval()
+    assert (low, high) == pytest.approx(tuple(welch), abs=0.02 * (high - low))
 
 
 def test_equal_seeds_give_equal_intervals(common):
