@@ -1,5 +1,6 @@
 """Small file systems of their own, as disks that are full or must not be written; they need the right to mount."""
 
+import os
 import subprocess
 from contextlib import contextmanager
 
@@ -32,10 +33,19 @@ class Disk:
     @contextmanager
     def covered(self, folder):
         """Nothing below a folder may be opened for writing; whoever has a file open there goes on with it."""
-        for words in (("--bind", str(folder), str(folder)), ("-o", "remount,bind,ro", str(folder))):
+        aside = self.place / "aside"  # made read-only where nobody writes, and then laid over the folder in one go
+        aside.mkdir()
+        for words in (
+            ("--bind", str(folder), str(aside)),
+            ("-o", "remount,bind,ro", str(aside)),
+            ("--bind", str(aside), str(folder)),
+        ):
             assert not (fault := _mount(*words)), fault
+        assert os.statvfs(folder).f_flag & os.ST_RDONLY
         yield
-        subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
+        for place in (folder, aside):
+            subprocess.run(["umount", "--lazy", str(place)], check=True, capture_output=True)
+        aside.rmdir()
 
 
 @contextmanager
