@@ -6,6 +6,7 @@ A planted pickle leaves a mark when anybody loads it; the first test shows that 
 import ast
 import io
 import json
+import math
 import os
 import pickle
 import sqlite3
@@ -332,6 +333,19 @@ def test_a_header_of_another_kind_is_one_line(tmp_path, change):
         header = stream.metadata()
     save_file(load_file(path), path, metadata={**header, **change})
     fault_of(load_model, path)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e300, 1])
+def test_weights_that_are_no_finite_numbers_are_refused(tmp_path, value):
+    path = tmp_path / "model.safetensors"
+    save_model(path, small_model())
+    with safe_open(path, "pt") as stream:
+        header = stream.metadata()
+    tensors = load_file(path)
+    name = "projection.bias"
+    tensors[name] = torch.full(tensors[name].shape, value, dtype=torch.int32 if value == 1 else torch.float64)
+    save_file(tensors, path, metadata=header)
+    assert f"expected finite numbers as {name}, got others" in fault_of(load_model, path)
 
 
 STATE = {
