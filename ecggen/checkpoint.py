@@ -51,7 +51,7 @@ def save_model(path: Path, model: ECGGenModel) -> None:
 def load_model(path: Path, device: str = "cpu") -> ECGGenModel:
     """Read a model written by `save_model`, ready to encode.
 
-    Raises UserError, in one line, where the file is missing, damaged, of another kind or of another shape.
+    Raises UserError, in one line, where the file is missing, damaged, of another kind or shape, or not finite.
     """
     if not path.is_file():
         raise UserError(f"{path}: expected a model file, got none; train one with main.py or check the folder")
@@ -69,6 +69,7 @@ def load_model(path: Path, device: str = "cpu") -> ECGGenModel:
         _check_shapes(path, _build(path, header), tensors)
     model = _build(path, header)
     model.load_state_dict(tensors)
+    _check_numbers(path, model, tensors)
     return model.to(device).eval()
 
 
@@ -92,6 +93,15 @@ def _check_shapes(path: Path, model: ECGGenModel, tensors: dict[str, torch.Tenso
         if want != got:
             raise UserError(
                 f"{path}: expected {name} {want} as its settings say, got {got}; the file was altered, train it again"
+            )
+
+
+def _check_numbers(path: Path, model: ECGGenModel, tensors: dict[str, torch.Tensor]) -> None:
+    """No training leaves weights that are not finite, and all that they render would be NaN."""
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not (tensors[name].is_floating_point() and value.isfinite().all()):
+            raise UserError(
+                f"{path}: expected finite numbers as {name}, got others; the file was altered, train it again"
             )
 
 

@@ -5,6 +5,7 @@
 
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ecggen.cardtext import card_as_markdown
 from ecggen.config import RunConfig
 from ecggen.eval import judging_split
 from ecggen.judging import evaluate
+from ecggen.plainfile import read_plain
 from ecggen.readouts import readout_card
 from ecggen.runid import run_hash
 from ecggen.runs import load_run
@@ -69,8 +71,9 @@ def _keep(folder: Path, card: dict[str, Any], mark: str) -> list[Path]:
 
 def _hash_of(folder: Path, own: RunConfig) -> str:
     """The hash that the run was kept under; settings that came later would change one that is made now."""
-    done = folder / DONE
-    kept = done.read_text(encoding="utf-8", errors="replace").strip() if done.is_file() else ""
+    kept = ""
+    with suppress(OSError, UnicodeDecodeError):
+        kept = read_plain(folder / DONE).strip()
     return kept or run_hash(own)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 MOST_BYTES = 64 << 20  # a learning curve of a hundred thousand validations has a tenth of it
+LARGEST = 2**63  # of whole numbers; ours are steps, seeds and counts
 
 
 def read_plain(path: Path, most: int = MOST_BYTES) -> str:
@@ -23,6 +24,14 @@ def read_plain(path: Path, most: int = MOST_BYTES) -> str:
 def read_json(path: Path) -> Any:
     """Plain data. Raises OSError as `read_plain` does, ValueError for a file that holds no JSON."""
     try:
-        return json.loads(read_plain(path))
+        return json.loads(read_plain(path), parse_int=_whole_number)
     except RecursionError:
         raise ValueError("brackets in brackets without end") from None
+
+
+def _whole_number(digits: str) -> int:
+    """One that is also a float: Python's own have no end, and reckoning with such a one raises OverflowError."""
+    number = int(digits)
+    if abs(number) > LARGEST:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return number

@@ -8,6 +8,7 @@ import csv
 import platform
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from ecggen.events import EventFile
 from ecggen.judging import evaluate, fit_own_head
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.observe import keep_portrait
+from ecggen.plainfile import read_plain
 from ecggen.probe import has_two_kinds, multi_hot
 from ecggen.runid import run_hash
 from ecggen.stepfolder import DONE, Claim, claim_folder, require_finished
@@ -165,10 +167,9 @@ def kept_folder(results: Path, runid: str, steps: int, digest: str) -> Path | No
     """The finished folder of the run with this hash, None where there is none."""
     plain = f"{runid}_step{steps}"
     for folder in (results / plain, results / f"{plain}_{digest[:6]}"):
-        if (folder / DONE).is_file() and (folder / DONE).read_text(
-            encoding="utf-8", errors="replace"
-        ).strip() == digest:
-            return folder
+        with suppress(OSError, UnicodeDecodeError):
+            if read_plain(folder / DONE).strip() == digest:
+                return folder
     return None
 
 

@@ -24,6 +24,7 @@ from ecggen.acceleration import (
     compile_model,
     half_precision,
     keep_signals_near,
+    lacks_memory,
     resolve_device,
     resolve_threads,
 )
@@ -86,18 +87,21 @@ def train(
         Interrupted: after Ctrl-C, once the running step is done and saved.
     """
     torch.set_num_threads(resolve_threads(run.train.threads))
-    trainer = Trainer(run, folder)
-    if resume and folder is not None:
-        trainer.restore(load_training(folder))
-    with TrainingBar(run.train.steps, trainer.step, CHOOSES, quiet) as bar, _interrupt_flag() as interrupted:
-        try:
+    try:
+        trainer = Trainer(run, folder)
+        if resume and folder is not None:
+            trainer.restore(load_training(folder))
+        with TrainingBar(run.train.steps, trainer.step, CHOOSES, quiet) as bar, _interrupt_flag() as interrupted:
             stopped = trainer.loop(report, bar, interrupted)
-        except (torch.cuda.OutOfMemoryError, MemoryError) as fault:
-            reason = (str(fault).splitlines() or [type(fault).__name__])[0][:200]
-            raise UserError(
-                f"memory: expected room for steps of {run.train.batch_size} records on {trainer.device.type}, got: "
-                f"{reason}; lower train.batch_size, or free memory and carry on"
-            ) from fault
+    except (MemoryError, RuntimeError) as fault:
+        if not lacks_memory(fault):
+            raise
+        reason = (str(fault).splitlines() or [type(fault).__name__])[0][:200]
+        raise UserError(
+            f"memory: expected room for steps of {run.train.batch_size} records on "
+            f"{resolve_device(run.train.device).type}, got: {reason}; lower train.batch_size, or free memory and "
+            "carry on"
+        ) from fault
     return trainer.result(stopped)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ecggen.config import RunConfig
 from ecggen.data.cache import find_or_build
 from ecggen.data.pipeline import ECGDataset
-from ecggen.errors import UserError
+from ecggen.errors import UserError, one_line
 from ecggen.eval import VALIDATION, VALIDATION_SETS, evenly_spaced
 from ecggen.leads import LEADS, lead_indices, scored_leads
 from ecggen.runs import check_data
@@ -79,7 +79,7 @@ def unfinished_searches(results: Path, content: dict[str, Any]) -> list[str]:
     for folder in sorted((results / SEARCHES).glob("*")):
         try:
             if not (folder / DONE).exists() and read_order(folder).content == content and not _is_owned(folder):
-                names.append(folder.name)
+                names.append(one_line(folder.name))
         except UserError:
             continue
     return names
@@ -93,11 +93,11 @@ def listed(results: Path) -> list[tuple[str, str, str, str]]:
         try:
             order, trials = read_order(folder), Ledger(folder).trials
         except UserError as fault:
-            rows.append((folder.name, str(fault), "", ""))
+            rows.append((one_line(folder.name), str(fault), "", ""))
             continue
         over = sum(trial.status != RUNNING for trial in trials)
         state = "finished" if (folder / DONE).exists() else "running" if _is_owned(folder) else "unfinished"
-        rows.append((folder.name, state, order.base.data.source, f"{over} of {order.trials}"))
+        rows.append((one_line(folder.name), state, order.base.data.source, f"{over} of {order.trials}"))
     return rows
 
 

@@ -27,6 +27,7 @@ from ecggen.configfile import from_dict
 from ecggen.data.pipeline import ECGDataset
 from ecggen.errors import OutOfReach, UserError
 from ecggen.eval import VALIDATION, validation_sums
+from ecggen.plainfile import read_json, read_plain
 from ecggen.runid import run_hash
 from ecggen.train import RunResult, train
 from search.shareddata import SharedData, take
@@ -160,8 +161,10 @@ def reason_of(fault: BaseException) -> str:
 
 def clear_of_others(place: Path, run: RunConfig) -> None:
     """Remove what another run left: a storage may hold a search of the same name, begun in another results folder."""
-    mark = place / HASH_FILE
-    if not mark.is_file() or mark.read_text(encoding="utf-8").strip() != run_hash(run):
+    mark, known = place / HASH_FILE, ""
+    with suppress(OSError, UnicodeDecodeError):  # none there, or a damaged one
+        known = read_plain(mark).strip()
+    if known != run_hash(run):
         result = place / RESULT_FILE
         with suppress(UserError):
             if read_result(place)["hash"] == run_hash(run):  # taken over from an equal run
@@ -174,9 +177,8 @@ def clear_of_others(place: Path, run: RunConfig) -> None:
 
 def refuse_failed(workplace: Path) -> None:
     """A trial that failed for a reason of its own fails at once when Ray tries it again. Raises UserError."""
-    path = workplace / FAILED_FILE
-    if path.is_file():
-        raise UserError(str(json.loads(path.read_text(encoding="utf-8"))["reason"]))
+    with suppress(OSError, ValueError, KeyError, TypeError):  # none there, or a damaged one: it is tried again
+        raise UserError(str(read_json(workplace / FAILED_FILE)["reason"]))
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def moment(text: str) -> datetime | None:
     """An ISO time, None where it is none."""
     try:
         return datetime.fromisoformat(text).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):  # OverflowError: a time that no calendar has in this zone
         return None
 
 

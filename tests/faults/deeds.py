@@ -22,6 +22,8 @@ def starved(kind, *words):
         if trainer.step == 4:
             if kind == "gpu":
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has 8.00 GiB")
+            if kind == "cpu":
+                torch.empty(1 << 60, dtype=torch.uint8)
             raise MemoryError
         return step(trainer)
 

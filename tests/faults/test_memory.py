@@ -3,11 +3,15 @@
 import re
 
 import pytest
+import torch
 
+from ecggen.train import train
 from tests.faults.test_kill_training import TRAIN, WORDS
 from tests.faults.whole import check_done
 from tests.live_search import Live, check_whole, of_kind, tiny_words
 from tests.sabotage import sabotage
+from tests.tiny import tiny_run
+from tests.user_fault import fault_of
 
 # At some learning rates memory ends, each time in another way.
 ENDS = """
@@ -57,11 +61,12 @@ def test_a_trial_without_memory_fails_alone(tmp_path, fault):
     )
 
 
-@pytest.mark.parametrize("kind", ["gpu", "cpu"])
+@pytest.mark.parametrize("kind", ["gpu", "cpu", "python"])
 def test_a_training_without_memory_is_one_line_and_goes_on(stock, tmp_path, kind, fault):
     own = {"ECGGEN_CACHE": str(tmp_path / "cache")}
     child = stock.run("tests.faults.deeds:starved", kind, *WORDS, cwd=tmp_path, **own)
-    reason = r"CUDA out of memory. Tried to allocate 2.00 GiB\." if kind == "gpu" else "MemoryError"
+    reasons = {"gpu": r"CUDA out of memory. Tried to allocate 2.00 GiB\.", "cpu": ".*can't allocate memory: .*"}
+    reason = reasons.get(kind, "MemoryError")
     line = (
         rf"error: memory: expected room for steps of 8 records on cpu, got: {reason}; lower train.batch_size, or .*\n"
     )
@@ -71,3 +76,17 @@ def test_a_training_without_memory_is_one_line_and_goes_on(stock, tmp_path, kind
     fault(
         "training out of memory (GPU: simulated)", 1, 0, "one line, exit 2; `--resume` goes on from the last validation"
     )
+
+
+@pytest.mark.parametrize("taken", [1 << 60, 0])
+def test_a_model_without_room_is_one_line_and_another_fault_stays_what_it_is(monkeypatch, taken):
+    def model(_):
+        torch.empty(taken, dtype=torch.uint8)  # torch's own allocator refuses, with a RuntimeError
+        raise RuntimeError("another fault")
+
+    monkeypatch.setattr("ecggen.train.ECGGenModel", model)
+    if taken:
+        assert "memory: expected room for steps of 8 records on cpu, got: " in fault_of(train, tiny_run())
+    else:
+        with pytest.raises(RuntimeError, match="another fault"):
+            train(tiny_run())

@@ -242,6 +242,12 @@ def test_an_index_that_is_a_link_out_is_refused_and_says_nothing_of_what_is_ther
         assert "link out of the folder" in message and SECRET not in message
 
 
+def test_an_empty_name_of_the_folder_is_none(abroad, monkeypatch):
+    write_record(abroad / "r0", hearts(1)[0], LEADS)
+    monkeypatch.chdir(abroad)
+    assert "got none; pass --data-root" in fault_of(make_source, DataConfig(source="wfdb", root=""), SIGNAL)
+
+
 # What a header may promise
 
 ONE = "r.dat 16 200/mV 12 0 0 0 0 I\n"
@@ -256,6 +262,10 @@ PROMISES = {
     "r 1 100 450\nr.dat 516x100000 200/mV 12 0 0 0 0 I\n": "too large: 450 samples of 100000 channels",
     "r 1 100 4000000000\nr.dat 516 200/mV 12 0 0 0 0 I\n": "too long: 4e+09 samples, more than 31 days",
     "r 1 100\nr.dat 516 200/mV 12 0 0 0 0 I\n": "packed signals without their length",
+    "r 1 -500 450\n" + ONE: "sampling rate '-500'",
+    "r 1 nan 450\n" + ONE: "sampling rate 'nan'",
+    "r 1 5e2 450\n" + ONE: "sampling rate '5e2'",
+    "r 1 . 450\n" + ONE: "sampling rate '.'",
     "r 1 100 450\nr.dat 99 200/mV 12 0 0 0 0 I\n": "signal format 99",
     "r 1 100 450\n../outside/r0.dat 16 200/mV 12 0 0 0 0 I\n": "unreadable header: '../outside",
     "r 1 100 450\n/etc/passwd 16 200/mV 12 0 0 0 0 I\n": "unreadable header: '/etc/passwd",

@@ -6,6 +6,7 @@ A planted pickle leaves a mark when anybody loads it; the first test shows that 
 import ast
 import io
 import json
+import math
 import os
 import pickle
 import sqlite3
@@ -32,13 +33,17 @@ from ecggen.npy import load_arrays, map_array
 from ecggen.plainfile import read_json, read_plain
 from ecggen.planted import read_truth
 from ecggen.portrait import read_portrait, write_portrait
+from ecggen.runid import run_hash
+from ecggen.runs import kept_folder
 from ecggen.stepfolder import finished_runs
 from search.finals import judged_sums
+from search.folders import listed
 from search.ledger import Ledger
 from search.order import read_order, write_order
 from search.report.facts import gather
 from search.report.page import write_report
 from search.study import Study
+from search.trial import clear_of_others, refuse_failed
 from search.trialfile import read_result
 from tests.conftest import REPO
 from tests.data.layouts import hearts, write_arrays
@@ -46,6 +51,7 @@ from tests.fake_search import METRIC, completed, fake_portrait, order_of, small_
 from tests.live_search import tiny_words
 from tests.models.conftest import small_model
 from tests.search.test_carry_on import begin, of, resume, under_way
+from tests.tiny import tiny_run
 from tests.user_fault import fault_of
 
 
@@ -329,6 +335,19 @@ def test_a_header_of_another_kind_is_one_line(tmp_path, change):
     fault_of(load_model, path)
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e300, 1])
+def test_weights_that_are_no_finite_numbers_are_refused(tmp_path, value):
+    path = tmp_path / "model.safetensors"
+    save_model(path, small_model())
+    with safe_open(path, "pt") as stream:
+        header = stream.metadata()
+    tensors = load_file(path)
+    name = "projection.bias"
+    tensors[name] = torch.full(tensors[name].shape, value, dtype=torch.int32 if value == 1 else torch.float64)
+    save_file(tensors, path, metadata=header)
+    assert f"expected finite numbers as {name}, got others" in fault_of(load_model, path)
+
+
 STATE = {
     "step": 1,
     "seconds": 1.0,
@@ -377,6 +396,59 @@ def test_small_files_are_read_up_to_a_size_and_only_where_they_are_files(tmp_pat
     path.write_text("[" * 200_000)
     with pytest.raises(ValueError, match="without end"):
         read_json(path)
+
+
+def test_a_number_without_end_in_a_file_is_no_number(tmp_path):
+    """Python's whole numbers have no end, and reckoning with such a one as with a float raises OverflowError."""
+    folder = small_search(tmp_path / "results")
+    before = len(Ledger(folder).trials)
+    for name in ("trial.json", "result.json"):
+        path = folder / "trials/0001_m1s1k1" / name
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps({**content, "step": 10**400, "seconds": 10**400}))
+    assert len(Ledger(folder).trials) == before - 1
+    assert "a number of 401 digits" in fault_of(read_result, path.parent)
+    assert listed(tmp_path / "results")[0][1] == "finished"
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_time_beyond_the_calendar_is_none(tmp_path, when):
+    folder = small_search(tmp_path / "results")
+    (folder / "DONE").write_text(when)
+    assert gather(folder).finished is None
+
+
+def test_an_enormous_mark_of_a_finished_run_is_not_read(tmp_path):
+    folder = tmp_path / "m1s1k1_step6"
+    folder.mkdir()
+    (folder / "DONE").write_text("ab" * 32)
+    assert kept_folder(tmp_path, "m1s1k1", 6, "ab" * 32) == folder
+    with (folder / "DONE").open("wb") as file:
+        file.truncate(1 << 40)
+    assert kept_folder(tmp_path, "m1s1k1", 6, "ab" * 32) is None
+
+
+def test_searches_with_names_that_a_terminal_would_obey_are_listed_in_words(tmp_path):
+    folder = small_search(tmp_path / "results")
+    folder.rename(folder.with_name("a\x1b[2J\nb\u202e"))
+    assert listed(tmp_path / "results")[0][0] == r"a\x1b[2J b\u202e"
+
+
+@pytest.mark.parametrize("mark", [b"\xff\xfe", b"x" * 100])
+def test_a_trial_whose_mark_is_damaged_is_begun_anew(tmp_path, mark):
+    run, place = tiny_run(), tmp_path / "run_hash"
+    (tmp_path / "training.pt").write_bytes(b"of another")
+    place.write_bytes(mark)
+    clear_of_others(tmp_path, run)
+    assert place.read_text().strip() == run_hash(run) and not (tmp_path / "training.pt").exists()
+
+
+def test_a_damaged_note_of_why_a_trial_failed_keeps_nobody_from_trying(tmp_path):
+    for content in (b"{", b"\xff", b"[]", b"{}"):
+        (tmp_path / "failed.json").write_bytes(content)
+        refuse_failed(tmp_path)
+    (tmp_path / "failed.json").write_text(json.dumps({"reason": "a loss"}))
+    assert "a loss" in fault_of(refuse_failed, tmp_path)
 
 
 def test_a_search_of_enormous_files_is_read_without_them(tmp_path):

@@ -30,7 +30,7 @@ def make_source(data: DataConfig, signal: SignalConfig) -> Source:
 
 def root_of(data: DataConfig) -> Path:
     """The folder of the recordings, absolute. Raises UserError where it is not set or not there."""
-    if data.root is None:
+    if not data.root:  # an empty one is a shell variable that is not set, and not the folder one happens to be in
         raise UserError(f"data.root: expected the folder of {data.source} recordings, got none; pass --data-root DIR")
     root = Path(data.root).expanduser().resolve()
     if not root.is_dir():

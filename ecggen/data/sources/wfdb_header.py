@@ -5,6 +5,7 @@ which a pattern backtracks for hours, or a record that is its own segment; `wfdb
 those of `wfdb` itself, so that what is checked is what it reads. The format: https://wfdb.io/spec/header-files.html
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -75,10 +76,7 @@ def read_header(root: Path, location: str) -> Header:
         raise UnreadableError(f"unreadable header: {channels:.3g} channels, more than {MOST_CHANNELS}")
     if channels == 0:
         raise UnreadableError("no signal in the record")
-    try:
-        fs = float(fields["fs"] or DEFAULT_RATE)
-    except ValueError:
-        raise UnreadableError(f"unreadable header: sampling rate {fields['fs'][:20]!r}") from None
+    fs = _rate(lines[0], fields["fs"])
     promised = _whole(fields["sig_len"]) if fields["sig_len"] else None
     if fields["n_seg"]:
         samples, values, ahead = _segments(root, location, lines, channels)
@@ -86,6 +84,18 @@ def read_header(root: Path, location: str) -> Header:
         samples, values, ahead = _signals(root, location, lines, channels, promised)
     told = samples if promised is None else promised
     return Header(fs, told, promised is not None, values, ahead, tuple(line.strip(" \t#") for line in comments))
+
+
+def _rate(line: str, matched: str) -> float:
+    """Sampling rate in Hz. One that the pattern does not take whole, -500 or nan, `wfdb` would read as its default."""
+    words = line.split()
+    written = re.split(r"[/(]", words[2])[0] if len(words) > 2 else ""
+    try:
+        if written != matched:
+            raise ValueError
+        return float(matched or DEFAULT_RATE)
+    except ValueError:
+        raise UnreadableError(f"unreadable header: sampling rate {written[:20]!r}") from None
 
 
 def _segments(root: Path, location: str, lines: list[str], channels: int) -> tuple[int, int, int]:
