@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from ecggen.atomic import remove_leftovers, target_of, write_text
 from ecggen.errors import UserError
+from ecggen.events import PREFIX as EVENTS
 from ecggen.plainfile import read_plain
 from ecggen.runid import parse_runid
 
@@ -153,6 +154,8 @@ def _claim(folder: Path, note: str, run_hash: str, force: bool) -> Claim:
         _empty(folder)
     remove_leftovers(folder)
     resumed = not _is_empty(folder)
+    if not resumed:
+        _empty(folder)
     write_text(folder / _HASH, run_hash + "\n")
     if resumed:
         note = f"{folder.name} is unfinished and is carried on"
@@ -226,8 +229,9 @@ def _make(folder: Path) -> None:
 
 
 def _is_empty(folder: Path) -> bool:
-    """Whether nothing has been learned there yet."""
-    return all((target_of(entry) or entry.name) in (_HASH, _LOCK, _SETTINGS) for entry in folder.iterdir())
+    """Whether nothing has been learned there yet: a curve alone is nothing that could be carried on."""
+    names = [target_of(entry) or entry.name for entry in folder.iterdir()]
+    return all(name in (_HASH, _LOCK, _SETTINGS) or name.startswith(EVENTS) for name in names)
 
 
 def _empty(folder: Path) -> None:

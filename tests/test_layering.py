@@ -28,7 +28,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.configfile": SETTINGS,
     "ecggen.codetable": SETTINGS,
     "ecggen.runid": (*SETTINGS, "ecggen.codetable"),
-    "ecggen.stepfolder": RESULTS,
+    "ecggen.stepfolder": (*RESULTS, "ecggen.events"),
     "ecggen.progress": BASE,
     "ecggen.worker": (),
     "ecggen.events": (),

@@ -75,6 +75,18 @@ def test_force_begins_an_unfinished_run_anew(tmp_path):
         assert not (folder / "checkpoint").exists()
 
 
+def test_a_curve_without_a_validation_is_nothing_to_carry_on(tmp_path):
+    curve = "events.out.tfevents.1.machine"
+    with claim_folder(tmp_path, "m1s1k1", 6, A) as claim:
+        (claim.folder / curve).write_bytes(b"begun")
+    assert not claim.folder.exists()
+    killed = claim_folder(tmp_path, "m1s1k1", 6, A)
+    (killed.folder / curve).write_bytes(b"begun")
+    killed._lock.release()  # as the system does for a process that was killed
+    with claim_folder(tmp_path, "m1s1k1", 6, A) as again:
+        assert again.state == "new" and not (again.folder / curve).exists()
+
+
 def test_a_claim_that_came_to_nothing_leaves_nothing(tmp_path):
     with pytest.raises(UserError), claim_folder(tmp_path, "m1s1k1", 6, A) as claim:
         (claim.folder / "config.yaml").write_text("train: {}")
