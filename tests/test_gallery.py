@@ -13,6 +13,7 @@ from ecggen.gallery import Choice, draw_judged, file_name, find_record, summary,
 from ecggen.leads import LEADS
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.portrait import read_portrait
+from ecggen.stepfolder import DONE
 from tests.portraits import examination_of
 from tests.tiny import tiny_run
 from tests.user_fault import fault_of
@@ -73,6 +74,7 @@ def older(tmp_path):
     run = tiny_run(data__simulator__records=20, eval__split="all")
     save_model(tmp_path / MODEL_FILE, ECGGenModel(run.model))
     write_text(tmp_path / "config.yaml", dump_yaml(run))
+    write_text(tmp_path / DONE, "")
     write_json(tmp_path / METRICS_FILE, {**dict.fromkeys(PARTS), "source": {"map": (2 * np.eye(3)).tolist()}})
     return tmp_path, run
 
