@@ -13,6 +13,7 @@ import torch
 from ecggen import metrics
 from ecggen.atomic import whole_file
 from ecggen.data.pipeline import ECGDataset
+from ecggen.eval import checked
 from ecggen.leads import LEADS
 from ecggen.losses import rendered_beats
 from ecggen.models.ecggen import ECGGenModel
@@ -53,7 +54,7 @@ def _encode(model: ECGGenModel, dataset: ECGDataset) -> tuple[dict[str, np.ndarr
     rows: list[dict[str, Any]] = []
     for at in range(0, len(dataset), BATCH):
         batch = dataset.batch(range(at, min(at + BATCH, len(dataset))))
-        out = model.forward_gen(batch["ecg"].to(device), batch["lead_mask"].to(device))
+        out = checked(model.forward_gen(batch["ecg"].to(device), batch["lead_mask"].to(device)))
         for name, key in (("W", "W"), ("V", "V"), ("rendered", "E_hat")):
             parts[name].append(out[key].cpu().numpy())
         parts["lead_mask"].append(batch["lead_mask"].numpy())

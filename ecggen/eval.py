@@ -103,6 +103,16 @@ def batches(
             yield kept, shown[usable]
 
 
+def checked(out: dict[str, Any]) -> dict[str, Any]:
+    """What the model gave, handed on where its W and leads are finite.
+
+    Raises UserError: weights that are finite, but far from any that training leaves, give none.
+    """
+    if not all(bool(out[name].isfinite().all()) for name in ("W_seq", "E_hat_seq") if name in out):
+        raise UserError("model: expected finite states and leads from it, got others; its weights fail, train it again")
+    return out
+
+
 @torch.no_grad()
 def judge(
     model: ECGGenModel,
@@ -122,7 +132,7 @@ def judge(
     judged = Judged(scored)
     parts: dict[str, list[np.ndarray]] = {}
     for batch, shown in batches(dataset, visible, limit):
-        out = model.forward_gen(batch["ecg"].to(device), shown.to(device))
+        out = checked(model.forward_gen(batch["ecg"].to(device), shown.to(device)))
         beats = out["meta"]["beats"]
         present = batch["lead_mask"].to(device)[:, :, None] & out["meta"]["beat_mask"][:, None]
         rivals = {MODEL: rendered_beats(out, model.cfg.ttt.chunk_size)}
@@ -193,7 +203,7 @@ def source_agreement(model: ECGGenModel, dataset: ECGDataset, limit: int | None 
     ours, truth, records = [], [], 0
     device = model.projection.bias.device
     for batch, shown in batches(dataset, LEADS, limit):
-        out = model.forward_gen(batch["ecg"].to(device), shown.to(device))
+        out = checked(model.forward_gen(batch["ecg"].to(device), shown.to(device)))
         spans = out["meta"]["beat_boundaries"]
         true_beats = model.tokenizer.cut(batch["source"], boundaries=spans)["beats"].transpose(1, 2)
         mask = out["meta"]["beat_mask"].cpu()

@@ -12,7 +12,7 @@ from ecggen.acceleration import resolve_threads
 from ecggen.config import RunConfig
 from ecggen.data.pipeline import ECGDataset
 from ecggen.data.store import Store
-from ecggen.eval import effective_rank, judging_split, source_agreement, training_baselines
+from ecggen.eval import checked, effective_rank, judging_split, source_agreement, training_baselines
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.probe import encode_states, fit_head, probe_card
 from ecggen.reconstruction import reconstruction_card
@@ -85,7 +85,7 @@ def _state_figures(model: ECGGenModel, judged: ECGDataset) -> dict[str, int]:
     batch = judged.batch(range(records))
     device = model.projection.bias.device
     with torch.no_grad():
-        w = model.estimate(batch["ecg"].to(device), batch["lead_mask"].to(device))["W"].cpu().numpy()
+        w = checked(model.estimate(batch["ecg"].to(device), batch["lead_mask"].to(device)))["W"].cpu().numpy()
     return {"rank": effective_rank(w), "size": model.state_size, "records": records}
 
 

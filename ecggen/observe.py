@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ecggen.data.pipeline import ECGDataset
-from ecggen.eval import CHOOSING_SET
+from ecggen.eval import CHOOSING_SET, checked
 from ecggen.leads import LEADS, lead_indices
 from ecggen.losses import rendered_beats
 from ecggen.models.ecggen import ECGGenModel
@@ -51,7 +51,7 @@ def observe(
     shown = wanted & present
     assert shown.any(), f"visible: expected a lead that record {item['id']} has, got {list(visible)}; show others"
     device = model.projection.bias.device
-    out = model.forward_gen(item["ecg"][None].to(device), shown[None].to(device))
+    out = checked(model.forward_gen(item["ecg"][None].to(device), shown[None].to(device)))
     spans = out["meta"]["beat_boundaries"][0]
     chunk_size, n = model.cfg.ttt.chunk_size, len(spans)
     real = out["chunk_mask"][0]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ecggen.auroc import class_areas, macro, macro_auroc
 from ecggen.data.pipeline import NO_CLASS, ECGDataset
 from ecggen.errors import UserError
-from ecggen.eval import BATCH, evenly_spaced
+from ecggen.eval import BATCH, checked, evenly_spaced
 from ecggen.logistic import fit_path
 from ecggen.metrics import interval, resample_counts
 from ecggen.models.ecggen import ECGGenModel
@@ -57,7 +57,7 @@ def encode_states(model: ECGGenModel, dataset: ECGDataset, limit: int | None = N
     for at in range(0, len(items), BATCH):
         batch = dataset.batch(items[at : at + BATCH])
         boundaries = model.tokenizer.boundaries_from_peaks(batch["r_peaks"], batch["ecg"].shape[-1])
-        out = model.estimate(batch["ecg"].to(device), batch["lead_mask"].to(device), boundaries)
+        out = checked(model.estimate(batch["ecg"].to(device), batch["lead_mask"].to(device), boundaries))
         hot = multi_hot(batch["label"], len(dataset.classes))
         labelled = ~hot.isnan().any(1)
         real = out["chunk_mask"][..., None]

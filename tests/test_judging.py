@@ -3,6 +3,10 @@
 import json
 import shutil
 
+import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
 import main as entry
 from ecggen.data.pipeline import ECGDataset
 from ecggen.eval import judge, training_baselines
@@ -45,3 +49,18 @@ def test_w_carries_the_rendering():
     assert explained["model"] > 0.6
     assert explained["W0 (no estimation)"] < explained["model"] - 0.2
     assert explained["W of another record"] < explained["model"] - 0.2
+
+
+@pytest.mark.parametrize("mode", [["eval"], ["plot"], ["encode", "--out", "states.npz"]])
+def test_a_model_whose_weights_are_out_of_all_bounds_is_one_line(finished, tmp_path, capsys, monkeypatch, mode):
+    monkeypatch.chdir(tmp_path)
+    results = shutil.copytree(finished[0], tmp_path / "results")
+    (path,) = results.glob("*/model.safetensors")
+    with safe_open(path, "pt") as stream:
+        header = stream.metadata()
+    save_file({name: 1e30 * value for name, value in load_file(path).items()}, path, metadata=header)
+    before = {file.name for file in path.parent.iterdir()}
+    assert entry.main(["--runid", path.parent.name, "--results", str(results), "--quiet", "--mode", *mode]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "expected finite states and leads" in said
+    assert {file.name for file in path.parent.iterdir()} == before and not (tmp_path / "states.npz").exists()

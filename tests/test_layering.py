@@ -53,7 +53,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.probe": (*CORE, "ecggen.auroc", "ecggen.eval", "ecggen.logistic"),
     "ecggen.controls": (*CORE, "ecggen.eval", "ecggen.probe"),
     "ecggen.readouts": (*CORE, "ecggen.auroc", "ecggen.controls", "ecggen.labels", "ecggen.probe"),
-    "ecggen.encode": CORE,
+    "ecggen.encode": (*CORE, "ecggen.eval"),
     "ecggen.planted": CORE,
     "ecggen.drift": (*CORE, "ecggen.planted"),
     "ecggen.frank": CORE,
