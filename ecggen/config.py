@@ -71,6 +71,7 @@ class TokenizerConfig:
     before: float = 0.35  # share of the median RR in front of the R peak
     token: str = "linear"  # one of TOKENS
     width: int = 64  # d, numbers a token
+    pace: bool = False  # a token also says how long its beat's window is, which interpolation takes from it
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from ecggen.data.rpeaks import detect_r_peaks
 
 # Band-passed ECG has a standard deviation near 0.2 mV; tokens see it in that unit so that they start at order one.
 AMPLITUDE_UNIT = 0.2
+TYPICAL_INTERVAL = 0.8  # s, a heart at 75 a minute
+PACE_WIDTH = 16
 CONV_CHANNELS = 16
 CONV_KERNEL = 7
 CONV_STRIDE = 2
@@ -47,6 +49,23 @@ class ConvToken(nn.Module):
         return out
 
 
+class Pace(nn.Module):
+    """What the length of a beat's window adds to its tokens: [B, N] s -> [B, N, d].
+
+    All beats are brought to one length, so that a waveform alone no longer says whether its QRS lasts 80 or 120 ms.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(1, PACE_WIDTH), nn.GELU(), nn.Linear(PACE_WIDTH, width))
+
+    def forward(self, intervals: Tensor) -> Tensor:
+        """intervals [B, N] s, 0 where padded -> [B, N, d]."""
+        known = torch.where(intervals > 0, intervals, TYPICAL_INTERVAL)
+        out: Tensor = self.body((known / TYPICAL_INTERVAL).log()[..., None])
+        return out
+
+
 class ECGTokenizer(nn.Module):
     """Beat-wise tokenizer.
 
@@ -62,6 +81,7 @@ class ECGTokenizer(nn.Module):
         self.embed: nn.Module = (
             nn.Linear(cfg.beat_len, cfg.width) if cfg.token == "linear" else ConvToken(cfg.beat_len, cfg.width)
         )
+        self.pace = Pace(cfg.width) if cfg.pace else None
 
     def boundaries_from_peaks(self, peaks: Sequence[Tensor], n_samples: int) -> list[list[Span]]:
         """Beat windows from R peaks known beforehand (`rr`), or equidistant ones (`equal`)."""
@@ -100,7 +120,10 @@ class ECGTokenizer(nn.Module):
         """Cut, interpolate and embed the beats of a batch: X [B, L, N, d] and meta. Arguments and meta as in `cut`."""
         meta = self.cut(ecg, lead_mask, boundaries)
         shown = meta["lead_mask"][:, :, None] & meta["beat_mask"][:, None, :]
-        return self._embed_shown(meta["beats"], shown), meta
+        tokens = self._embed(meta["beats"], shown)
+        if self.pace is not None:
+            tokens = tokens + self.pace(meta["beat_intervals"])[:, None]
+        return tokens * shown[..., None], meta
 
     def cut(
         self,
@@ -149,11 +172,11 @@ class ECGTokenizer(nn.Module):
             "coverage": torch.tensor([_covered(s) / t for s in spans]),
         }
 
-    def _embed_shown(self, beats: Tensor, shown: Tensor) -> Tensor:
+    def _embed(self, beats: Tensor, shown: Tensor) -> Tensor:
         # `where`, not a product: a hidden lead may hold NaN, and 0 * NaN is NaN.
         clean = torch.where(shown[..., None], beats, torch.zeros((), device=beats.device)) / AMPLITUDE_UNIT
-        tokens = self.embed(clean.reshape(-1, self.cfg.beat_len)).reshape(*shown.shape, self.cfg.width)
-        return tokens * shown[..., None]
+        tokens: Tensor = self.embed(clean.reshape(-1, self.cfg.beat_len)).reshape(*shown.shape, self.cfg.width)
+        return tokens
 
 
 def _covered(spans: Sequence[Span]) -> int:

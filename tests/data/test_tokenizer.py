@@ -95,3 +95,23 @@ def test_wrong_shapes_are_refused_with_both_shapes():
         tokenizer()(hearts(1)[0])
     with pytest.raises(AssertionError, match="lead_mask"):
         tokenizer()(hearts(1), torch.ones(1, 12))
+
+
+def test_the_pace_of_a_heart_is_in_its_tokens_only_where_asked():
+    # The same beat at half the rate: brought to one length, both are one waveform.
+    beat = torch.arange(40.0) / 40
+    quick, slow = (torch.cat([at, at]).expand(1, 12, -1) for at in (beat, torch.arange(80.0) / 80))
+    for pace, alike in ((False, True), (True, False)):
+        reads = tokenizer(pace=pace)
+        x, _ = reads(quick, None, [[(0, 40), (40, 80)]])
+        y, _ = reads(slow, None, [[(0, 80), (80, 160)]])
+        assert torch.allclose(x, y, atol=1e-5) is alike
+
+
+def test_pace_adds_nothing_where_nothing_is_shown():
+    shown = torch.ones(2, 12, dtype=torch.bool)
+    shown[:, 3] = False
+    x, meta = tokenizer(pace=True)(hearts(2), shown)
+    assert not x[:, 3].any()
+    assert not x.transpose(1, 2)[~meta["beat_mask"]].any()
+    assert torch.isfinite(x).all()
