@@ -6,13 +6,13 @@ BIN := $(VENV)/bin
 SEARCHES := benchmarks/overhead.py benchmarks/efficiency.py benchmarks/asha.py benchmarks/scale.py
 FAULTS := tests/faults tests/search/test_faults.py tests/search/test_carry_on.py tests/search/test_cluster.py
 EVIDENCE := benchmarks/evidence.py benchmarks/drift.py benchmarks/frank.py benchmarks/elsewhere.py
-ASKED := benchmarks/ablation.py  # needs runs to be named
+ASKED := benchmarks/ablation.py benchmarks/resnet.py  # one needs runs to be named, one packages of its own
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help search run test test-slow soak faults lint audit bench bench-search bench-evidence clean
+.PHONY: help search run test test-slow soak faults lint audit bench bench-search bench-evidence bench-peer clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 22
@@ -56,6 +56,9 @@ bench-search: $(VENV)/.installed-search  ## what a search costs, what ASHA saves
 bench-evidence: $(VENV)/.installed  ## what the runs of results/ show: full cards, drift, Frank leads, other data
 	@for script in $(EVIDENCE); do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
 
+bench-peer: $(VENV)/peer/.installed  ## a training step beside torch_ecg's, in an environment of its own
+	@PYTHONPATH=. $(VENV)/peer/bin/python benchmarks/resnet.py
+
 clean:  ## removes the environment and all caches; results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -81,6 +84,13 @@ $(VENV)/.installed-bench: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/audit/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@$(BIN)/python -m venv $(VENV)/audit
 	@$(VENV)/audit/bin/python -m pip install --quiet -c constraints.txt pip-audit && touch $@ || true
+
+# So has the peer that a training step is measured beside: it wants thirty packages, some of other releases.
+$(VENV)/peer/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@$(BIN)/python -m venv $(VENV)/peer
+	$(VENV)/peer/bin/python -m pip install --quiet -c constraints.txt -e .
+	$(VENV)/peer/bin/python -m pip install --quiet "torch_ecg>=0.0.33"
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

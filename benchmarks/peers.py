@@ -5,8 +5,7 @@
 The plain one is a vision transformer's encoder with beats for patches: a linear token, a lead embedding, a class token,
 PyTorch's own layers over all tokens (absent ones masked, not left out), and one linear read-out of the class token into
 the mean beat of all twelve leads. Same records, beats, shown leads, optimizer and clipping; one thread, times of the
-processor, turns taken. See `step.py`. torch_ecg is not here: it brings some thirty packages, a look-up of
-bibliographies and a cloud client among them, and no list of them that we tried could be imported beside our own.
+processor, turns taken. See `step.py`; `resnet.py` has another peer.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,11 @@
 """The scripts that time and weigh a training step: every row they promise, from what they say they measured."""
 
+import sys
+
 import pytest
 import torch
 
-from benchmarks import inference, memory, peers, shares, step
+from benchmarks import inference, memory, peers, resnet, shares, step
 from tests.tiny import TINY
 
 BASE = {path: value for path, value in TINY.items() if path not in (step.CHUNK, "train.steps")}
@@ -76,3 +78,27 @@ def test_the_plain_transformer_has_about_as_many_weights_as_ours():
     plain = peers.PlainTraining(ours, peers.LAYERS)
     own, other = (sum(p.numel() for p in each.model.parameters()) for each in (ours, plain))
     assert other == pytest.approx(own, rel=0.2)
+
+
+class Averages(torch.nn.Module):
+    """Classes from the mean of each lead."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = torch.nn.Linear(12, resnet.CLASSES)
+
+    def forward(self, ecg):
+        return self.out(ecg.mean(2))
+
+
+def test_a_peer_on_whole_records_has_its_row_first_and_ours_are_measured_against_it():
+    rows = [cells(row) for row in resnet.measure(Averages(), 2, 1, **BASE)]
+    assert [row[0] for row in rows] == [resnet.PEER, *peers.OURS]
+    assert rows[0][1] == "65" and rows[0][3] == "1.00"
+
+
+def test_without_torch_ecg_its_benchmark_says_what_to_call(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch_ecg.model_configs", None)
+    assert resnet.main() == 2
+    said = capsys.readouterr().err
+    assert "make bench-peer" in said and said.count("\n") == 1
