@@ -2,10 +2,10 @@
 
     make bench-peer
 
-makes it an environment of its own, because torch_ecg brings some thirty packages that nothing else here needs, and asks
-for other releases than our pins. The peer is its `resnet_nature_comm`, narrowed: records of twelve leads and ten seconds
-in, five classes out; no beats, no leads hidden. Same records, batch, optimizer and clipping; one thread, times of the
-processor, turns taken. See `step.py`.
+makes it an environment of its own: torch_ecg brings some thirty packages that nothing else needs, and asks for other
+releases than our pins. The peer is its `resnet_nature_comm`, narrowed: records of twelve leads and ten seconds in, five
+classes out; no beats, no leads hidden. Same records, batch, optimizer and clipping; one thread, times of the processor,
+turns taken. See `step.py`.
 """
 
 import sys

@@ -14,7 +14,6 @@ from ecggen.errors import UserError
 from ecggen.models.ecggen import ECGGenModel
 
 ROOM = 0.5  # share of a GPU's free memory that the training signals may take
-FULL = ("can't allocate memory", "not enough memory")  # words of torch's allocator
 COMPILERS = ("c++", "g++", "clang++", "cl")
 
 
@@ -23,12 +22,6 @@ def resolve_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("train.device: expected a CUDA GPU for cuda, got none; use --device auto or cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def lacks_memory(fault: Exception) -> bool:
-    """Whether memory ended, on a GPU or here: torch's own allocator says so in a plain RuntimeError."""
-    kinds = (torch.cuda.OutOfMemoryError, MemoryError)
-    return isinstance(fault, kinds) or any(words in str(fault) for words in FULL)
 
 
 def resolve_threads(threads: int) -> int:

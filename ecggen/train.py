@@ -24,7 +24,6 @@ from ecggen.acceleration import (
     compile_model,
     half_precision,
     keep_signals_near,
-    lacks_memory,
     resolve_device,
     resolve_threads,
 )
@@ -36,6 +35,7 @@ from ecggen.data.pipeline import ECGDataset
 from ecggen.errors import Interrupted, UserError
 from ecggen.eval import validate
 from ecggen.losses import loss_terms, total_loss
+from ecggen.memory import room_for
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.optimizer import learning_rate, make_optimizer, running_mean
 from ecggen.progress import TrainingBar
@@ -87,21 +87,13 @@ def train(
         Interrupted: after Ctrl-C, once the running step is done and saved.
     """
     torch.set_num_threads(resolve_threads(run.train.threads))
-    try:
+    what = f"steps of {run.train.batch_size} records on {resolve_device(run.train.device).type}"
+    with room_for(what, "lower train.batch_size, or free memory and carry on"):
         trainer = Trainer(run, folder)
         if resume and folder is not None:
             trainer.restore(load_training(folder))
         with TrainingBar(run.train.steps, trainer.step, CHOOSES, quiet) as bar, _interrupt_flag() as interrupted:
             stopped = trainer.loop(report, bar, interrupted)
-    except (MemoryError, RuntimeError) as fault:
-        if not lacks_memory(fault):
-            raise
-        reason = (str(fault).splitlines() or [type(fault).__name__])[0][:200]
-        raise UserError(
-            f"memory: expected room for steps of {run.train.batch_size} records on "
-            f"{resolve_device(run.train.device).type}, got: {reason}; lower train.batch_size, or free memory and "
-            "carry on"
-        ) from fault
     return trainer.result(stopped)
 
 

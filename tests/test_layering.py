@@ -11,7 +11,7 @@ REPO = Path(__file__).resolve().parents[1]
 BASE = ("ecggen.leads", "ecggen.config", "ecggen.errors", "ecggen.atomic", "ecggen.npy", "ecggen.plainfile")
 SETTINGS = (*BASE, "ecggen.limits", "ecggen.strictyaml", "ecggen.configfile")
 RESULTS = (*SETTINGS, "ecggen.codetable", "ecggen.runid", "ecggen.stepfolder")
-CORE = (*SETTINGS, "ecggen.data", "ecggen.models", "ecggen.losses", "ecggen.metrics")
+CORE = (*SETTINGS, "ecggen.data", "ecggen.models", "ecggen.losses", "ecggen.metrics", "ecggen.memory")
 
 # Who may import whom: a module or package -> modules or packages. The longest fitting name decides; a package may
 # always import its own modules. A module without a row is an error: draw it here first.
@@ -42,6 +42,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.models": ("ecggen.config", "ecggen.leads", "ecggen.data.tokenizer", "ecggen.data.beats"),
     "ecggen.losses": ("ecggen.config", "ecggen.leads", "ecggen.models"),
     "ecggen.metrics": ("ecggen.leads",),
+    "ecggen.memory": ("ecggen.errors",),
     "ecggen.baselines": CORE,
     "ecggen.checkpoint": CORE,
     "ecggen.rivals": (*CORE, "ecggen.baselines"),
