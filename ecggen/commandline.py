@@ -21,6 +21,8 @@ def fault_line(fault: Exception) -> str:
     """A fault that ends a command, in one line; one of the system's gets its place and a remedy."""
     if not isinstance(fault, OSError):
         return f"error: {fault}"
+    if isinstance(fault, BrokenPipeError):  # `| head` has seen enough
+        return "error: expected a reader of all that is printed, got one that left; write it to a file instead"
     place = f"{fault.filename}: " if fault.filename else ""
     reason = fault.strerror or str(fault)
     return one_line(f"error: {place}expected to read and write, got: {reason}; free space or check the place's rights")

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from ecggen.commandline import Parser, number, whole_number
+from ecggen.commandline import Parser, fault_line, number, whole_number
 
 
 def parser():
@@ -49,3 +49,8 @@ def test_help_keeps_the_examples_as_they_are_written(capsys):
     with pytest.raises(SystemExit):
         parser().parse_args(["--help"])
     assert "\nexamples:\n  prog --mode train   train\n" in capsys.readouterr().out
+
+
+def test_a_reader_that_leaves_is_not_a_disk_that_is_full():
+    assert "got one that left" in fault_line(BrokenPipeError(32, "Broken pipe"))
+    assert "free space" in fault_line(OSError(28, "No space left on device", "results/a"))
