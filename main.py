@@ -258,7 +258,11 @@ def main(argv: list[str] | None = None) -> int:
             run_dry(args)
         else:
             modes = {"train": run_train, "eval": run_eval, "encode": run_encode, "plot": run_plot, "data": run_data}
-            modes[args.mode or "train"](args, console)
+            from ecggen.memory import room_for  # with torch, for which nothing above has to wait
+
+            mode = args.mode or "train"
+            with room_for(f"--mode {mode}", f"free memory and call it again{' with --resume' * (mode == 'train')}"):
+                modes[mode](args, console)
     except (UserError, OSError) as error:
         print(fault_line(error), file=sys.stderr)
         return EXIT_FAULT

@@ -20,6 +20,7 @@ from ecggen.atomic import whole_file
 from ecggen.config import ModelConfig
 from ecggen.configfile import from_dict
 from ecggen.errors import UserError
+from ecggen.memory import lacks_memory
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.models.heads import HEAD_KINDS
 
@@ -125,6 +126,8 @@ def load_training(folder: Path) -> dict[str, Any] | None:
         if wrong:
             raise ValueError(f"{wrong[0]} is no {_TRAINING[wrong[0]]}")
     except Exception as error:  # torch raises many kinds for a damaged file, and no common one
+        if lacks_memory(error):
+            raise
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise UserError(
             f"{path}: expected a training state, got a damaged file ({reason}); train anew with --force"

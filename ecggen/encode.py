@@ -16,14 +16,12 @@ from ecggen.data.pipeline import ECGDataset
 from ecggen.eval import checked
 from ecggen.leads import LEADS
 from ecggen.losses import rendered_beats
-from ecggen.memory import room_for
 from ecggen.models.ecggen import ECGGenModel
 
 BATCH = 64
 COLUMNS = ("row", "id", "patient", "leads", "beats", "fallback", "coverage", "r_shown")
 
 
-@room_for("W and the leads of all records", "free memory, or encode fewer records at once")
 def encode_file(model: ECGGenModel, dataset: ECGDataset, out: Path) -> tuple[Path, Path]:
     """Encode every record of a dataset and write the result; both files appear whole or not at all.
 
@@ -34,9 +32,6 @@ def encode_file(model: ECGGenModel, dataset: ECGDataset, out: Path) -> tuple[Pat
 
     Returns:
         the paths of the npz and of the index.
-
-    Raises:
-        UserError: memory ends.
     """
     out = out if out.suffix == ".npz" else out.with_name(out.name + ".npz")
     arrays, rows = _encode(model, dataset)

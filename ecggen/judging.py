@@ -13,16 +13,13 @@ from ecggen.config import RunConfig
 from ecggen.data.pipeline import ECGDataset
 from ecggen.data.store import Store
 from ecggen.eval import checked, effective_rank, judging_split, source_agreement, training_baselines
-from ecggen.memory import room_for
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.probe import encode_states, fit_head, probe_card
 from ecggen.reconstruction import reconstruction_card
 
 RANK_RECORDS = 256
-LIGHTER = "free memory, or judge fewer records with eval.limit, and call it again: what is trained is kept"
 
 
-@room_for("reading the states of all records", "free memory and call it again: what is trained is kept")
 def fit_own_head(model: ECGGenModel, run: RunConfig) -> str:
     """Fit the run's head on frozen W of the training split, its penalty chosen on val; the penalty in words."""
     train_set = ECGDataset(run, "train")
@@ -36,7 +33,6 @@ def fit_own_head(model: ECGGenModel, run: RunConfig) -> str:
     return penalty
 
 
-@room_for("judging", LIGHTER)
 def evaluate(
     model: ECGGenModel,
     run: RunConfig,
@@ -55,7 +51,7 @@ def evaluate(
         trained_on: the model's own run, where `run` is other data: baselines are fitted on what the model was.
         every: the reconstruction part of the full card.
 
-    Raises UserError where the split has no records, or memory ends.
+    Raises UserError where the split has no records.
     """
     name, judged = judging_split(run)
     torch.set_num_threads(resolve_threads(run.train.threads))

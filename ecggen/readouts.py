@@ -18,7 +18,6 @@ from ecggen.config import RunConfig
 from ecggen.controls import draw_features, fit_components, mean_beats, untrained
 from ecggen.data.pipeline import ECGDataset
 from ecggen.labels import SHARES, label_draws
-from ecggen.memory import room_for
 from ecggen.metrics import interval, resample_counts
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.probe import States, encode_states, fit_head, has_two_kinds, scores_of
@@ -54,7 +53,6 @@ class Reader:
     penalties: list[str]
 
 
-@room_for("the states of all records and their controls", "free memory, or read fewer records with eval.limit")
 def readout_card(
     model: ECGGenModel, own: RunConfig, judged: ECGDataset, resamples: int, limit: int | None = None
 ) -> dict[str, Any] | None:

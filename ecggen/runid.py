@@ -86,7 +86,8 @@ def two_digits(value: float) -> float:
     return float(f"{value:.2g}")
 
 
-LATER = {"precision": "fp32", "average": 0.0, "robust": 0.0}  # of `train`: settings that came later, as it was before
+# Settings that came later, as it was before.
+LATER = {"train.precision": "fp32", "train.average": 0.0, "train.robust": 0.0, "model.tokenizer.pace": False}
 
 
 def run_hash(run: RunConfig) -> str:
@@ -103,8 +104,15 @@ def run_hash(run: RunConfig) -> str:
     data, train = blocks["data"], blocks["train"]
     for name in ("cache", "workers"):
         del data[name]
-    for name in ("threads", "device", "compile", *(name for name, was in LATER.items() if train[name] == was)):
+    for name in ("threads", "device", "compile"):
         del train[name]
+    for path, was in LATER.items():
+        if get_setting(run, path) == was:
+            *above, name = path.split(".")
+            block = blocks
+            for part in above:
+                block = block[part]
+            del block[name]
     del blocks["model"]["ttt"]["inner_gradient"]
     for name in ("key_width", "hidden", "value_width") if run.model.fast_state.mode == "vector" else ("size",):
         del blocks["model"]["fast_state"][name]

@@ -35,7 +35,7 @@ from ecggen.data.pipeline import ECGDataset
 from ecggen.errors import Interrupted, UserError
 from ecggen.eval import validate
 from ecggen.losses import loss_terms, total_loss
-from ecggen.memory import room_for
+from ecggen.memory import lacks_memory, room_for
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.optimizer import learning_rate, make_optimizer, running_mean
 from ecggen.progress import TrainingBar
@@ -241,6 +241,8 @@ class Trainer:
             self.losses, self.history = state["losses"], state["history"]
             self.best, self.best_weights = state["best"], state["best_weights"]
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            if lacks_memory(error):
+                raise
             reason = str(error).splitlines()[0]
             raise UserError(
                 f"training state in {self.folder}: expected one of this model, got another "

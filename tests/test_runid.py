@@ -185,6 +185,7 @@ def test_two_digits(value, rounded):
         "train.robust=1",
         "train.lr=1e-3",
         "model.encoder.layers=1",
+        "model.tokenizer.pace=true",
         "data.simulator.records=7",
         "data.seconds=20",
     ],
@@ -202,6 +203,11 @@ def test_what_changes_the_result_changes_the_hash(setting):
 )
 def test_what_does_not_change_the_result_does_not_change_the_hash(setting):
     assert run_hash(changed(setting)) == run_hash(RunConfig())
+
+
+def test_the_hash_of_old_runs_stays():
+    """Else nothing that was trained before would be found again; a new setting goes into `LATER`."""
+    assert run_hash(RunConfig()).startswith("13142eb1")
 
 
 def test_the_hash_reads_the_data_folder_and_not_its_spelling(tmp_path, monkeypatch):

@@ -53,6 +53,10 @@ class Pace(nn.Module):
     """What the length of a beat's window adds to its tokens: [B, N] s -> [B, N, d].
 
     All beats are brought to one length, so that a waveform alone no longer says whether its QRS lasts 80 or 120 ms.
+
+    Role: tokenizer, the part of a beat that interpolation takes from it.
+    Input: intervals [B, N] s, 0 where padded.
+    Output: [B, N, d], the same for all leads.
     """
 
     def __init__(self, width: int) -> None:
@@ -62,7 +66,8 @@ class Pace(nn.Module):
     def forward(self, intervals: Tensor) -> Tensor:
         """intervals [B, N] s, 0 where padded -> [B, N, d]."""
         known = torch.where(intervals > 0, intervals, TYPICAL_INTERVAL)
-        out: Tensor = self.body((known / TYPICAL_INTERVAL).log()[..., None])
+        pace = (known / TYPICAL_INTERVAL).log()[..., None]
+        out: Tensor = self.body(pace.to(next(self.parameters()).dtype))
         return out
 
 

@@ -108,10 +108,18 @@ def test_the_pace_of_a_heart_is_in_its_tokens_only_where_asked():
         assert torch.allclose(x, y, atol=1e-5) is alike
 
 
-def test_pace_adds_nothing_where_nothing_is_shown():
+def test_each_beat_has_its_own_pace_and_absent_tokens_none():
     shown = torch.ones(2, 12, dtype=torch.bool)
     shown[:, 3] = False
-    x, meta = tokenizer(pace=True)(hearts(2), shown)
-    assert not x[:, 3].any()
-    assert not x.transpose(1, 2)[~meta["beat_mask"]].any()
-    assert torch.isfinite(x).all()
+    reads = tokenizer(pace=True)
+    x, meta = reads(hearts(2), shown, [[(0, 80), (80, 160), (160, 280)], [(0, 80)]])
+    assert not meta["beat_mask"].all() and not x[:, 3].any() and not x[1, :, 1:].any()
+    x.sum().backward()
+    assert x.isfinite().all() and all(p.grad.isfinite().all() for p in reads.parameters())
+    y, _ = reads(hearts(2), shown, [[(0, 80), (80, 160), (160, 240)], [(0, 80)]])
+    assert torch.equal(x[0, :, :2], y[0, :, :2]) and not torch.equal(x[0, :, 2], y[0, :, 2])
+
+
+def test_pace_keeps_the_precision_of_the_model():
+    x, _ = tokenizer(pace=True).double()(hearts(1).double())
+    assert x.dtype == torch.float64 and x.isfinite().all()
