@@ -10,7 +10,7 @@ processor, turns taken. See `step.py`; `resnet.py` has another peer.
 
 from collections.abc import Callable
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -85,25 +85,35 @@ class PlainTraining:
         return float(loss.detach())
 
 
-def measure(repeats: int, warm_up: int = WARM_UP, **base: Any) -> list[str]:
-    """One row a model, the plain one first."""
-    trainings = {name: trainer(own, **base) for name, own in OURS.items()}
-    plain = PlainTraining(trainer({}, **base), LAYERS)
-    tasks: dict[str, Callable[[], object]] = {PLAIN: plain.train_step}
-    tasks |= {name: stepping(training) for name, training in trainings.items()}
+class Peer(Protocol):
+    """A training of another model, on what `seen` would see at each step."""
+
+    seen: Trainer
+    model: nn.Module
+
+    def train_step(self) -> float:
+        """One optimizer step; the loss."""
+        ...
+
+
+def beside(name: str, peer: Peer, repeats: int, warm_up: int, **base: Any) -> list[str]:
+    """One row a model, the peer's first: ours take turns with it."""
+    trainings = {own: trainer(settings, **base) for own, settings in OURS.items()}
+    tasks: dict[str, Callable[[], object]] = {name: peer.train_step}
+    tasks |= {own: stepping(training) for own, training in trainings.items()}
     seconds = interleaved(tasks, repeats, warm_up)
-    weights = {PLAIN: sum(p.numel() for p in plain.model.parameters())}
-    weights |= {name: moved_weights(training) for name, training in trainings.items()}
-    records = min(plain.seen.cfg.batch_size, len(plain.seen.train_set))
+    weights = {name: sum(p.numel() for p in peer.model.parameters())}
+    weights |= {own: moved_weights(training) for own, training in trainings.items()}
+    records = min(peer.seen.cfg.batch_size, len(peer.seen.train_set))
     return [
-        f"| {name} | {weights[name]:,} | {records / median(own):,.0f} | {ratio(own, seconds[PLAIN]):.2f} |"
-        for name, own in seconds.items()
+        f"| {who} | {weights[who]:,} | {records / median(own):,.0f} | {ratio(own, seconds[name]):.2f} |"
+        for who, own in seconds.items()
     ]
 
 
 def main() -> None:
     print("| training step | weights | records a second | time / plain transformer |\n|---|---|---|---|")
-    print("\n".join(measure(REPEATS)))
+    print("\n".join(beside(PLAIN, PlainTraining(trainer({}), LAYERS), REPEATS, WARM_UP)))
 
 
 if __name__ == "__main__":

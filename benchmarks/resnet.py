@@ -11,20 +11,17 @@ turns taken. See `step.py`.
 import sys
 from copy import deepcopy
 from importlib import import_module
-from statistics import median
-from typing import Any
 
 import torch
 from torch import nn
 
-from benchmarks.peers import OURS
-from benchmarks.step import interleaved, moved_weights, ratio, stepping, trainer
+from benchmarks.peers import REPEATS, WARM_UP, beside
+from benchmarks.step import trainer
 from ecggen.curriculum import records_of_step
 from ecggen.leads import LEADS
 from ecggen.optimizer import make_optimizer
 from ecggen.train import Trainer
 
-REPEATS, WARM_UP = 30, 3
 NAME = "resnet_nature_comm"
 STEM, HEAD, CLASSES = 10, 64, 5  # channels, with these as many weights as ours
 PEER = "torch_ecg, residual network"
@@ -62,21 +59,6 @@ class ClassTraining:
         return float(loss.detach())
 
 
-def measure(model: nn.Module, repeats: int, warm_up: int = WARM_UP, **base: Any) -> list[str]:
-    """One row a model, the peer first."""
-    trainings = {name: trainer(own, **base) for name, own in OURS.items()}
-    peer = ClassTraining(trainer({}, **base), model)
-    tasks = {PEER: peer.train_step, **{name: stepping(training) for name, training in trainings.items()}}
-    seconds = interleaved(tasks, repeats, warm_up)
-    weights = {PEER: sum(p.numel() for p in model.parameters())}
-    weights |= {name: moved_weights(training) for name, training in trainings.items()}
-    records = min(peer.seen.cfg.batch_size, len(peer.seen.train_set))
-    return [
-        f"| {name} | {weights[name]:,} | {records / median(own):,.0f} | {ratio(own, seconds[PEER]):.2f} |"
-        for name, own in seconds.items()
-    ]
-
-
 def main() -> int:
     """Prints the table; 2 without torch_ecg."""
     try:
@@ -85,7 +67,7 @@ def main() -> int:
         print(f"torch_ecg: expected it installed, got: {missing}; call make bench-peer", file=sys.stderr)
         return 2
     print(f"| training step | weights | records a second | time / {PEER} |\n|---|---|---|---|")
-    print("\n".join(measure(model, REPEATS)))
+    print("\n".join(beside(PEER, ClassTraining(trainer({}), model), REPEATS, WARM_UP)))
     return 0
 
 

@@ -92,7 +92,8 @@ class Averages(torch.nn.Module):
 
 
 def test_a_peer_on_whole_records_has_its_row_first_and_ours_are_measured_against_it():
-    rows = [cells(row) for row in resnet.measure(Averages(), 2, 1, **BASE)]
+    peer = resnet.ClassTraining(step.trainer({}, **BASE), Averages())
+    rows = [cells(row) for row in peers.beside(resnet.PEER, peer, 2, 1, **BASE)]
     assert [row[0] for row in rows] == [resnet.PEER, *peers.OURS]
     assert rows[0][1] == "65" and rows[0][3] == "1.00"
 
