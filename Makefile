@@ -89,7 +89,7 @@ $(VENV)/audit/.installed: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/peer/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@$(BIN)/python -m venv $(VENV)/peer
 	$(VENV)/peer/bin/python -m pip install --quiet -c constraints.txt -e .
-	$(VENV)/peer/bin/python -m pip install --quiet "torch_ecg>=0.0.33"
+	$(VENV)/peer/bin/python -m pip install --quiet $$(grep '^torch-ecg==' constraints.txt)
 	@touch $@
 
 $(BIN)/python:
