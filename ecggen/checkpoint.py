@@ -8,6 +8,8 @@ and numbers (`weights_only`).
 import io
 import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from ecggen.models.ecggen import ECGGenModel
 from ecggen.models.heads import HEAD_KINDS
 
 FORMAT = "ecggen-model-1"
+HARMLESS = 2**28  # numbers: a model of a gigabyte may be built before its file is trusted
 MODEL_FILE = "model.safetensors"
 TRAINING_FILE = "training.pt"
 # What a training state consists of.
@@ -66,24 +69,51 @@ def load_model(path: Path, device: str = "cpu") -> ECGGenModel:
         raise UserError(
             f"{path}: expected format {FORMAT}, got {header.get('format', 'none')}; save it with this version of ecggen"
         )
-    with torch.device("meta"):  # shapes without memory: a header may ask for a model of a hundred gigabytes
-        _check_shapes(path, _build(path, header), tensors)
-    model = _build(path, header)
+    cfg, head, numbers = _settings(path, header)
+    if numbers > HARMLESS:  # a header may ask for a model of a hundred gigabytes
+        with torch.device("meta"):  # shapes without memory, which takes torch most of a second to get ready for
+            _check_shapes(path, _build(path, cfg, head), tensors)
+    model = _build(path, cfg, head)
+    _check_shapes(path, model, tensors)
     model.load_state_dict(tensors)
     _check_numbers(path, model, tensors)
     return model.to(device).eval()
 
 
-def _build(path: Path, header: dict[str, str]) -> ECGGenModel:
-    try:
-        cfg: ModelConfig = from_dict({"model": json.loads(header["model"])}).model
-        head = json.loads(header["head"])
+def _settings(path: Path, header: dict[str, str]) -> tuple[ModelConfig, Any, int]:
+    """The model block, what the header says of the head, and how many numbers these may ask for."""
+    with _readable(path):
+        cfg, head = from_dict({"model": json.loads(header["model"])}).model, json.loads(header["head"])
+        return cfg, head, _numbers_at_most(cfg, head)
+
+
+def _build(path: Path, cfg: ModelConfig, head: Any) -> ECGGenModel:
+    with _readable(path):
         model = ECGGenModel(cfg)
         if head is not None:
             model.attach_head(str(head["kind"]), [str(name) for name in head["classes"]], bool(head["multi_label"]))
+        return model
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raises UserError where a header is not one of ours."""
+    try:
+        yield
     except (AttributeError, KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: expected a model block in its header, got {error!r}; train it again") from None
-    return model
+
+
+def _numbers_at_most(cfg: ModelConfig, head: Any) -> int:
+    """More numbers than such a model has: nothing in it is larger than some maps between two things of its sizes."""
+    state = cfg.fast_state
+    blocks = (cfg.tokenizer, cfg.encoder, state, cfg.ttt, cfg.vcg, cfg.projection)
+    sizes = [value for block in blocks for value in asdict(block).values() if isinstance(value, int)]
+    if state.mode == "mlp":  # W is its weights
+        sizes.append((state.key_width + 1) * state.hidden + (state.hidden + 1) * state.value_width)
+    if head is not None:
+        sizes.append(len(head["classes"]))
+    return (1 + cfg.encoder.layers) * 64 * max(sizes) ** 2
 
 
 def _check_shapes(path: Path, model: ECGGenModel, tensors: dict[str, torch.Tensor]) -> None:

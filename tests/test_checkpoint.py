@@ -1,12 +1,20 @@
 """Model files: whole, self-describing, and refused when they are not what they say."""
 
+import json
+import resource
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import ecggen
-from ecggen.checkpoint import load_model, save_model
+from ecggen.checkpoint import _numbers_at_most, load_model, save_model
+from ecggen.config import ESTIMATORS, RunConfig
+from ecggen.configfile import apply_settings
 from ecggen.errors import UserError
+from ecggen.models.ecggen import ECGGenModel
 from tests.models.conftest import hearts, small_model
 
 
@@ -69,6 +77,47 @@ def test_a_header_with_unknown_settings_is_refused(tmp_path):
     save_file(tensors, path, metadata=header)
     with pytest.raises(UserError, match="Did you mean vector"):
         load_model(path)
+
+
+LARGE = [
+    {"fast_state": {"size": 16_384}, "ttt": {"estimator": "amortised"}},  # 4 GB
+    {"encoder": {"d_model": 4096, "layers": 48}},  # 13 GB
+]
+
+
+@pytest.mark.parametrize("block", LARGE)
+def test_a_header_that_asks_for_more_than_it_has_is_refused_without_taking_the_memory(tmp_path, block):
+    path = tmp_path / "model.safetensors"
+    save_model(path, small_model())
+    save_file(load_file(path), path, {"format": "ecggen-model-1", "model": json.dumps(block), "head": "null"})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match="as its settings say"):
+        load_model(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 1_000_000  # kB
+
+
+SIZES = (
+    "tokenizer.width", "encoder.d_model", "encoder.layers", "encoder.feedforward", "fast_state.size",
+    "fast_state.key_width", "fast_state.hidden", "fast_state.value_width", "ttt.inner_steps", "vcg.basis_k",
+    "vcg.hidden",
+)  # fmt: skip
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    kind=st.sampled_from([("vector", name) for name in ESTIMATORS] + [("mlp", "gradient"), ("mlp", "amortised")]),
+    sizes=st.fixed_dictionaries({f"model.{name}": st.sampled_from([1, 2, 8, 24, 40]) for name in SIZES}),
+    classes=st.integers(0, 300),
+)
+def test_no_model_has_more_numbers_than_its_settings_are_taken_for(kind, sizes, classes):
+    chosen = {"model.fast_state.mode": kind[0], "model.ttt.estimator": kind[1]}
+    always = {"model.projection.view": "own", "model.encoder.heads": 1, "model.tokenizer.pace": True}
+    cfg = apply_settings(RunConfig(), {**always, **chosen, **sizes}).model
+    model, names = ECGGenModel(cfg), [f"class {at}" for at in range(classes)]
+    if names:
+        model.attach_head("mlp", names, multi_label=True)
+    count = sum(value.numel() for value in model.state_dict().values())
+    assert count <= _numbers_at_most(cfg, {"classes": names} if names else None)
 
 
 def test_saving_leaves_no_temporary_file(tmp_path):
