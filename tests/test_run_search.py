@@ -154,6 +154,30 @@ def test_several_nodes_want_a_storage():
         asking.check_share(how, Resources(8.0, 0.0, 2, False))
 
 
+@pytest.mark.parametrize(
+    ("words", "trials", "expected"),
+    [
+        ("", 4, True),
+        ("--address local", 9, True),
+        ("--address auto", 9, False),
+        ("", 3, False),
+        ("--concurrency 3", 9, False),
+        ("--cpus-per-trial 2", 9, False),
+    ],
+)
+def test_workers_are_started_beforehand_where_each_core_gets_a_trial(monkeypatch, words, trials, expected):
+    monkeypatch.setattr(asking, "_cores", lambda: 4)
+    how = asking.how_of(entry.parser().parse_args(words.split()))
+    assert asking.every_core(how, trials) is expected
+
+
+def test_where_gpus_may_decide_how_many_trials_run_no_worker_is_started_beforehand(monkeypatch):
+    monkeypatch.setattr(asking.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(asking, "_cores", lambda: 4)
+    assert not asking.every_core(asking.how_of(entry.parser().parse_args([])), 9)
+    assert asking.every_core(asking.how_of(entry.parser().parse_args(["--gpus-per-trial", "0"])), 9)
+
+
 @pytest.mark.parametrize("share", ["nan", "inf", "-1"])
 def test_a_share_is_a_number(tmp_path, share):
     with pytest.raises(SystemExit) as stopped:
