@@ -121,7 +121,7 @@ def files(folder):
 @pytest.fixture
 def two_cores(monkeypatch):
     """Ray is there, with two cores and no GPU."""
-    monkeypatch.setattr(entry.cluster, "start", lambda address: Resources(2.0, 0.0, 1, True))
+    monkeypatch.setattr(entry.cluster, "start", lambda address, beforehand: Resources(2.0, 0.0, 1, True))
     monkeypatch.setattr(entry, "_import_driver", lambda: None)
 
 
@@ -362,12 +362,12 @@ def test_something_is_said_before_ray_is_there(words, says, monkeypatch, capsys)
     said = []
 
     @contextlib.contextmanager
-    def ray(address):
+    def ray(address, beforehand):
         said.append(capsys.readouterr().out)
         yield None
 
     monkeypatch.setattr(entry.cluster, "running", ray)
     monkeypatch.setattr(entry, "_import_driver", lambda: None)
-    args = entry.parser().parse_args(["--space", "ttt_mode", *words])
-    with entry.ray_beside_imports(args, Console()):
+    how = asking.how_of(entry.parser().parse_args(["--space", "ttt_mode", *words]))
+    with entry.ray_beside_imports(how, 6, Console()):
         assert said == [says]
