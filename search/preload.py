@@ -7,12 +7,14 @@ would look through it for garbage again and again while it is imported, which is
 import gc
 import importlib
 import os
+from contextlib import suppress
 
 # Ray sets it to a trial's cores only where a trial begins, which is too late for what is loaded here. Torch is told the
 # number of its threads by every training.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 gc.disable()
-for name in ("ray.tune", "search.trial", "torch._dynamo"):  # any optimizer of torch's loads the last one
-    importlib.import_module(name)
+with suppress(Exception):  # it fails again where a trial begins, and there somebody hears why
+    for name in ("ray.tune", "search.trial", "torch._dynamo"):  # any optimizer of torch's loads the last one
+        importlib.import_module(name)
 gc.freeze()
 gc.enable()
