@@ -100,15 +100,16 @@ def _readable(path: Path) -> Iterator[None]:
     """Raises UserError where a header is not one of ours."""
     try:
         yield
-    except (AttributeError, KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
+    except (AttributeError, KeyError, TypeError, RecursionError, ValueError) as error:  # no JSON, or a number too long
         raise UserError(f"{path}: expected a model block in its header, got {error!r}; train it again") from None
 
 
 def _numbers_at_most(cfg: ModelConfig, head: Any) -> int:
     """More numbers than such a model has: nothing in it is larger than some maps between two things of its sizes."""
     state = cfg.fast_state
-    blocks = (cfg.tokenizer, cfg.encoder, state, cfg.ttt, cfg.vcg, cfg.projection)
-    sizes = [value for block in blocks for value in asdict(block).values() if isinstance(value, int)]
+    blocks = (cfg.tokenizer, cfg.encoder, state, cfg.vcg, cfg.projection)
+    sizes = [cfg.ttt.inner_steps]
+    sizes += [value for block in blocks for value in asdict(block).values() if isinstance(value, int)]
     if state.mode == "mlp":  # W is its weights
         sizes.append((state.key_width + 1) * state.hidden + (state.hidden + 1) * state.value_width)
     if head is not None:

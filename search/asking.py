@@ -5,7 +5,6 @@ Light: neither torch nor Ray is loaded here, so a fault is on screen at once, an
 
 import argparse
 import os
-import shutil
 import tempfile
 import time
 from contextlib import suppress
@@ -17,7 +16,7 @@ from ecggen.configfile import apply_overrides, apply_settings, check_setting, ge
 from ecggen.errors import UserError
 from ecggen.leaderboard import FIGURES
 from search.order import SEARCHES, How, Order
-from search.share import Resources, Share, plan
+from search.share import SMALLEST_SHARE, Resources, Share, plan
 from search.space import SUFFIXES, load_space
 from search.storage import Storage
 
@@ -148,23 +147,11 @@ def check_places(results: Path, storage: str | None) -> None:
 
 def at_once(how: How) -> int | None:
     """Trials side by side as this machine's cores allow, without asking Ray; None where a cluster decides."""
-    if how.address not in (None, "local"):
+    if how.address is not None:
         return how.concurrency
-    fit = max(1, int(_cores() // (how.cpus or 1)))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    fit = max(1, int(cores // max(how.cpus or 1, SMALLEST_SHARE)))
     return min(fit, how.concurrency or fit)
-
-
-def every_core(how: How, trials: int) -> bool:
-    """Whether each core of this machine will have a trial of its own, so that workers may start before Ray is asked.
-
-    Where there are GPUs these decide how many trials run at once, and only Ray knows them.
-    """
-    alone = how.gpus == 0 or shutil.which("nvidia-smi") is None
-    return alone and trials >= _cores() == at_once(how) and how.address in (None, "local")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_share(how: How, resources: Resources) -> Share:

@@ -9,8 +9,8 @@ import importlib
 import os
 from contextlib import suppress
 
-# Ray sets it to a trial's cores only where a trial begins, which is too late for what is loaded here. Torch is told the
-# number of its threads by every training.
+# Ray would set it to a trial's cores where a trial begins, which is too late for what is loaded here. Every training
+# tells torch the number of its threads; this is for the rest.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 gc.disable()
 with suppress(Exception):  # it fails again where a trial begins, and there somebody hears why

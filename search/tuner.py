@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from ray import tune
-from ray.tune.execution.class_cache import DEFAULT_ENV_VARS
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.stopper import Stopper
 
@@ -98,15 +97,6 @@ def teach(scheduler: TrialScheduler, trial: Trial, budget: int, metric: str) -> 
                 scheduler.on_trial_result(None, standin, row)
 
 
-def take_any_worker() -> None:
-    """Let trials take the workers that Ray started beforehand.
-
-    Tune asks for workers with a variable of PyTorch Lightning's in their environment, which nobody has here, and Ray
-    would start others, that have it.
-    """
-    DEFAULT_ENV_VARS.clear()
-
-
 def run_round(
     searcher: LedgerSearcher,
     scheduler: TrialScheduler | None,
@@ -132,7 +122,6 @@ def run_round(
     trainable = tune.with_resources(
         tune.with_parameters(run_trial, setup=setup), {"cpu": share.cpus, "gpu": share.gpus}
     )
-    take_any_worker()
     # As many workers start at once as there is room for; Ray's own way is one after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.concurrency)
     tuner = tune.Tuner(

@@ -97,25 +97,27 @@ def test_ray_starts_beside_what_a_crashed_one_left_and_stops(ray_folder, monkeyp
     assert capfd.readouterr() == ("", "")
 
 
-def begun(config):
-    """What a trial finds: the age of its process, and whether all that it needs is loaded."""
-    from ray import tune
-
-    age = time.time() - Path(f"/proc/{os.getpid()}").stat().st_ctime
-    tune.report({"age": age, "loaded": {"search.trial", "torch._dynamo"} <= sys.modules.keys()})
+# Prints the files of what a worker has loaded before it was asked for anything.
+LOADED = """
+import sys
+from search import cluster
+cluster.start(None, cpus=1)
+import ray
+names = ("search.trial", "ecggen.train")
+loaded = ray.remote(lambda: [sys.modules[name].__file__ for name in names if name in sys.modules])
+print(*ray.get(loaded.remote()), sep="\\n")
+"""
 
 
 @pytest.mark.slow
-def test_a_trial_takes_a_worker_that_was_started_beforehand(ray_folder):
-    cluster.start(None, cpus=1, beforehand=True)
-    from ray import tune
-
-    from search.tuner import take_any_worker
-
-    take_any_worker()
-    time.sleep(10)
-    found = tune.Tuner(begun, run_config=tune.RunConfig(storage_path=str(ray_folder), verbose=0)).fit()[0].metrics
-    assert found["age"] > 9 and found["loaded"]
+def test_workers_load_what_a_trial_needs_from_the_drivers_own_checkout(ray_folder, tmp_path):
+    for package in ("ecggen", "search"):
+        shutil.copytree(REPO / package, tmp_path / package)
+    (tmp_path / "ask.py").write_text(LOADED)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, str(tmp_path / "ask.py")]
+    done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True)
+    assert done.stdout.split() == [str(tmp_path / "search/trial.py"), str(tmp_path / "ecggen/train.py")], done.stderr
 
 
 def test_a_ray_that_does_not_start_is_one_line(ray_folder, monkeypatch):
