@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -95,7 +95,8 @@ class _Problem:
             return value, (gradient * scale).flatten().numpy()
 
         options = {"maxiter": STEPS, "maxcor": MEMORY, "gtol": GRADIENT, "ftol": 1e-12}
-        found = minimize(objective, start.flatten().numpy(), jac=True, method="L-BFGS-B", options=options)
+        first = start.flatten().numpy()
+        found = scipy.optimize.minimize(objective, first, jac=True, method="L-BFGS-B", options=options)
         point = torch.from_numpy(found.x).reshape(scale.shape) * scale
         return point[:, :-1], point[:, -1]
 

@@ -1,5 +1,6 @@
 """How weights move: the learning rate of each step, the optimizer, and the running mean that is judged and kept."""
 
+import inspect
 import math
 from collections.abc import Callable
 
@@ -21,6 +22,20 @@ def learning_rate(cfg: TrainConfig, step: int) -> float:
     return cfg.lr * (FINAL_LR + (1 - FINAL_LR) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
+class EagerAdamW(torch.optim.AdamW):
+    """torch's AdamW without the wrappers in which its own compiler would see it; the arithmetic is torch's.
+
+    The first call of any wrapper loads that compiler, .6 s in every process that trains. Here only the model is ever
+    compiled, never the optimizer.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.AdamW.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.AdamW.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.AdamW.load_state_dict)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
 def make_optimizer(model: nn.Module, cfg: TrainConfig) -> torch.optim.AdamW:
     """AdamW; only matrices decay. Offsets, gains, W0, step sizes and the basis curves have a meaning at their size."""
     learned = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -28,7 +43,7 @@ def make_optimizer(model: nn.Module, cfg: TrainConfig) -> torch.optim.AdamW:
     ids = {id(p) for p in decayed}
     others = [p for _, p in learned if id(p) not in ids]
     groups = [{"params": decayed, "weight_decay": cfg.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=cfg.lr, betas=BETAS, fused=learned[0][1].is_cuda or None)
+    return EagerAdamW(groups, lr=cfg.lr, betas=BETAS, fused=learned[0][1].is_cuda or None)
 
 
 def running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:

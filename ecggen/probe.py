@@ -21,6 +21,7 @@ from ecggen.logistic import fit_path
 from ecggen.metrics import interval, resample_counts
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.models.heads import HEAD_KINDS
+from ecggen.optimizer import EagerAdamW
 
 PENALTIES = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0)  # inverse strength C of the logistic regression
 UNCHOSEN = (0.01,)  # the one taken where no validation record could choose
@@ -117,7 +118,7 @@ def _mlp_candidates(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             head = HEAD_KINDS["mlp"](x.shape[1], targets.shape[1])
-            optimizer = torch.optim.AdamW(head.parameters(), lr=MLP_LR, weight_decay=decay)
+            optimizer = EagerAdamW(head.parameters(), lr=MLP_LR, weight_decay=decay)
             for _ in range(MLP_EPOCHS):
                 for rows in torch.randperm(len(data)).split(MLP_BATCH):
                     logits = head(data[rows])

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import stdtrit
+import scipy
 
 from ecggen.configfile import did_you_mean
 from ecggen.errors import UserError
@@ -158,7 +158,7 @@ def _student(figures: Sequence[np.ndarray], variance: float, records: int) -> fl
     parts.append((max(variance - of_seeds, 0.0), max(records - 1, 1)))
     total = sum(part for part, _ in parts)
     uncertainty = sum(part**2 / freedom for part, freedom in parts)
-    return float(stdtrit(total**2 / uncertainty, 0.5 + CONFIDENCE / 2)) if uncertainty > 0 else 0.0
+    return float(scipy.special.stdtrit(total**2 / uncertainty, 0.5 + CONFIDENCE / 2)) if uncertainty > 0 else 0.0
 
 
 def _figures(side: Sequence[np.ndarray], metric: str) -> np.ndarray:

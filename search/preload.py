@@ -14,7 +14,7 @@ from contextlib import suppress
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 gc.disable()
 with suppress(Exception):  # it fails again where a trial begins, and there somebody hears why
-    for name in ("ray.tune", "search.trial", "torch._dynamo"):  # any optimizer of torch's loads the last one
+    for name in ("ray.tune", "search.trial"):
         importlib.import_module(name)
 gc.freeze()
 gc.enable()

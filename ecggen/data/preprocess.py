@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
-from scipy.signal import butter, resample_poly, sosfiltfilt
+import scipy
 
 from ecggen.config import SignalConfig
 from ecggen.data.recording import Recording
@@ -120,12 +120,12 @@ def filter_signal(signal: np.ndarray, fs: float, target: SignalConfig) -> np.nda
     """
     ratio = Fraction(target.fs / fs).limit_denominator(1000)
     if ratio != 1:
-        signal = resample_poly(signal, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
+        signal = scipy.signal.resample_poly(signal, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
     sections = _band_pass(target)
     # An even mirror: the usual odd one pulls both ends to zero, wherever in a beat they lie. Against the same stretch
     # filtered within its context (MIT-BIH), it leaves a third of the odd one's error in the first and last 0.3 s.
     pad = min(round(PAD_SECONDS * target.fs), signal.shape[-1] - 1)
-    return sosfiltfilt(sections, signal, axis=-1, padtype="even", padlen=pad).astype(np.float32)
+    return scipy.signal.sosfiltfilt(sections, signal, axis=-1, padtype="even", padlen=pad).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
@@ -133,7 +133,8 @@ def _band_pass(target: SignalConfig) -> np.ndarray:
     if not 0 < target.band_low < target.band_high < target.fs / 2:
         got = f"{target.band_low:g}, {target.band_high:g} and {target.fs:g} Hz"
         raise UserError(f"model.signal: expected 0 < band_low < band_high < fs / 2, got {got}; correct the settings")
-    return butter(FILTER_ORDER, (target.band_low, target.band_high), "bandpass", fs=target.fs, output="sos")
+    band = (target.band_low, target.band_high)
+    return scipy.signal.butter(FILTER_ORDER, band, "bandpass", fs=target.fs, output="sos")
 
 
 def _unusable(recording: Recording, signal: SignalConfig, seconds: float) -> str | None:

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 
 import numpy as np
+import scipy
 from numpy.random import Generator
-from scipy import signal
 
 from ecggen.config import SimulatorConfig
 from ecggen.data import heart
@@ -146,7 +146,7 @@ def render_source(waves: Waves, times: np.ndarray, rr: np.ndarray, seconds: floa
         start, end = max(first[beat], 0), min(first[beat] + before + after, canvas.shape[1])
         canvas[:, start:end] += by_axis @ shapes[:, start - first[beat] : end - first[beat]]
     if factor > 1:  # with the margins still on, so that the filter sees no edge inside the record
-        canvas = signal.resample_poly(canvas, 1, factor, axis=1, window=_anti_alias(factor))
+        canvas = scipy.signal.resample_poly(canvas, 1, factor, axis=1, window=_anti_alias(factor))
     start = before // factor
     return canvas[:, start : start + total // factor]
 
@@ -158,7 +158,7 @@ def _oversampling(fs: float) -> int:
 @cache
 def _anti_alias(factor: int) -> np.ndarray:
     """Linear-phase low-pass at the lower rate's Nyquist frequency, for a rate `factor` times as high."""
-    return signal.firwin(20 * factor + 1, 1.0 / factor, window=("kaiser", 5.0))
+    return scipy.signal.firwin(20 * factor + 1, 1.0 / factor, window=("kaiser", 5.0))
 
 
 def _small_rotation(rng: Generator) -> np.ndarray:
@@ -246,8 +246,8 @@ def _electrode_noise(samples: int, fs: float, rng: Generator) -> np.ndarray:
     grid = float(rng.choice([50.0, 60.0])) + rng.normal(0.0, 0.02)
     level = mains * _passed(grid, fs)
     noise += level * rng.normal(size=shape) * np.sin(2.0 * np.pi * grid * time + rng.uniform(0.0, 2.0 * np.pi))
-    activity = signal.butter(2, min(20.0, 0.4 * fs), "high", fs=fs, output="sos")  # muscle: 20 Hz and above
-    return noise + muscle * signal.sosfilt(activity, rng.normal(size=(_ELECTRODES, samples)), axis=1)
+    activity = scipy.signal.butter(2, min(20.0, 0.4 * fs), "high", fs=fs, output="sos")  # muscle: 20 Hz and above
+    return noise + muscle * scipy.signal.sosfilt(activity, rng.normal(size=(_ELECTRODES, samples)), axis=1)
 
 
 def _passed(frequency: float, fs: float) -> float:
@@ -255,5 +255,5 @@ def _passed(frequency: float, fs: float) -> float:
     factor = _oversampling(fs)
     if factor == 1:
         return 1.0
-    _, response = signal.freqz(_anti_alias(factor), worN=[frequency], fs=factor * fs)
+    _, response = scipy.signal.freqz(_anti_alias(factor), worN=[frequency], fs=factor * fs)
     return float(abs(response[0]))
