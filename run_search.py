@@ -27,9 +27,9 @@ from ecggen.commandline import EXIT_FAULT, fault_line
 from ecggen.configfile import did_you_mean, dump_yaml
 from ecggen.errors import Interrupted, UserError
 from search import cluster, interrupt
-from search.asking import SPACES, at_once, check_name, check_places, check_share, how_of, new_order
+from search.asking import SPACES, at_once, check_name, check_places, check_share, every_core, how_of, new_order
 from search.options import parser
-from search.order import ORDER_FILE, SEARCHES, check_free, code_digests, owned, read_order
+from search.order import ORDER_FILE, SEARCHES, How, check_free, code_digests, owned, read_order
 from search.share import Resources
 from search.space import load_space, parse_space, space_names
 
@@ -66,7 +66,7 @@ def run_new(args: argparse.Namespace, console: Console) -> None:
         search_folder(args.results, name)
     with interrupt.at_once():
         check_places(args.results, args.storage)
-    with ray_beside_imports(args, console) as resources:
+    with ray_beside_imports(how, order.trials, console) as resources:
         check_share(how, resources)
         from search.folders import begin, check_order, data_name, unfinished_searches
 
@@ -84,16 +84,16 @@ def run_new(args: argparse.Namespace, console: Console) -> None:
 
 
 @contextmanager
-def ray_beside_imports(args: argparse.Namespace, console: Console) -> Iterator[Resources]:
+def ray_beside_imports(how: How, trials: int, console: Console) -> Iterator[Resources]:
     """Ray while something is done. Half of the start is importing, which goes on while Ray starts."""
-    if not args.quiet:
-        what = "starting workers" if args.address in (None, "local") else f"joining {args.address}"
+    if not how.quiet:
+        what = "starting workers" if how.address in (None, "local") else f"joining {how.address}"
         console.print(f"loading, and {what}: some seconds", highlight=False)
     importing = threading.Thread(target=_import_driver)
     with ExitStack() as stack:
         with interrupt.at_once():
             importing.start()
-            resources = stack.enter_context(cluster.running(args.address))
+            resources = stack.enter_context(cluster.running(how.address, every_core(how, trials)))
             importing.join()
         yield resources
 
@@ -135,7 +135,7 @@ def run_again(args: argparse.Namespace, console: Console) -> None:
     folder = search_folder(args.results, args.resume)
     refuse_asked(args, "--resume", "a search is carried on as it was begun")
     how = how_of(args)
-    with owned(folder), ray_beside_imports(args, console) as resources:
+    with owned(folder), ray_beside_imports(how, read_order(folder).trials, console) as resources:
         from search.driver import Search
         from search.folders import carry_on
 

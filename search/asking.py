@@ -5,6 +5,7 @@ Light: neither torch nor Ray is loaded here, so a fault is on screen at once, an
 
 import argparse
 import os
+import shutil
 import tempfile
 import time
 from contextlib import suppress
@@ -147,11 +148,23 @@ def check_places(results: Path, storage: str | None) -> None:
 
 def at_once(how: How) -> int | None:
     """Trials side by side as this machine's cores allow, without asking Ray; None where a cluster decides."""
-    if how.address is not None:
+    if how.address not in (None, "local"):
         return how.concurrency
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    fit = max(1, int(cores // max(how.cpus or 1, SMALLEST_SHARE)))
+    fit = max(1, int(_cores() // max(how.cpus or 1, SMALLEST_SHARE)))
     return min(fit, how.concurrency or fit)
+
+
+def every_core(how: How, trials: int) -> bool:
+    """Whether each core of this machine will have a trial of its own, so that workers may start before Ray is asked.
+
+    Where there are GPUs these decide how many trials run at once, and only Ray knows them.
+    """
+    alone = how.gpus == 0 or shutil.which("nvidia-smi") is None
+    return alone and trials >= _cores() == at_once(how) and how.address in (None, "local")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_share(how: How, resources: Resources) -> Share:

@@ -29,7 +29,6 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to Ray's makers
     "RAY_worker_niceness": "0",  # trials are what this machine is here for; Ray would run them at 15
     "RAY_preload_python_modules": "search.preload",  # by every worker, before its first trial is there
-    "RAY_prestart_worker_first_driver": "0",  # of a worker a core, which Tune's trials do not take
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial that was given no GPU sees none
     "RAY_AIR_NEW_OUTPUT": "0",  # else Tune draws boxes whatever `verbose` says
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the search writes its tables itself
@@ -37,6 +36,7 @@ QUIET = {
 }
 # What a worker on another node needs to know of the driver's environment. No credentials: nodes have their own.
 PASSED_ON = ("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "OMP_WAIT_POLICY", "ECGGEN_CACHE")
+BEFOREHAND = "RAY_prestart_worker_first_driver"  # whether Ray starts as many workers as there are cores, unasked
 OBJECT_STORE = 200_000_000  # bytes; on one machine only settings pass through it, records are memory-mapped
 ANSWER_SECONDS = 5.0  # until a port is taken for dead
 JOIN_SECONDS = 30.0  # until a cluster that took the connection has to have let us in
@@ -64,13 +64,14 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def start(address: str | None, cpus: int | None = None) -> Resources:
+def start(address: str | None, cpus: int | None = None, beforehand: bool = False) -> Resources:
     """Starts Ray on this machine, or joins a cluster that this machine is a node of.
 
     Args:
         address: None or `local` = a Ray of our own, whatever else runs here; `auto` = the cluster that runs on this
             machine ($RAY_ADDRESS, else what Ray finds); `host:port` = the cluster with this head.
         cpus: cores that a Ray of our own hands out; None = those that this process may use.
+        beforehand: a Ray of our own starts a worker a core at once: ready sooner, and a waste where fewer are needed.
 
     Raises UserError where nothing answers, the cluster turns us away, or Ray does not start.
     """
@@ -78,7 +79,7 @@ def start(address: str | None, cpus: int | None = None) -> Resources:
     stop()
     local = address is None or address == "local"
     if address is None or local:
-        _start_here(cpus)
+        _start_here(cpus, beforehand)
     else:
         _join(address, _ask(address))
     import ray
@@ -99,19 +100,20 @@ def stop() -> None:
 
 
 @contextlib.contextmanager
-def running(address: str | None) -> Iterator[Resources]:
-    """Ray while something is done. Raises UserError as `start` does."""
-    resources = start(address)
+def running(address: str | None, beforehand: bool = False) -> Iterator[Resources]:
+    """Ray while something is done. Arguments and errors as of `start`."""
+    resources = start(address, beforehand=beforehand)
     try:
         yield resources
     finally:
         stop()
 
 
-def _start_here(cpus: int | None) -> None:
+def _start_here(cpus: int | None, beforehand: bool) -> None:
     if cpus is not None and cpus < 1:
         raise UserError(f"cpus: expected at least 1 core for Ray, got {cpus}; correct it")
     cores = cpus or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    os.environ[BEFOREHAND] = str(int(beforehand))
     _own_token()
     try:
         # `local` means: never look for another Ray. One that crashed leaves its address behind, and Ray would wait.

@@ -1,7 +1,7 @@
 """What a worker of Ray's loads before it is asked for anything: all that a trial needs.
 
-Ray imports this by its name (`cluster`) when a worker starts. What comes with it stays: Python would look through it
-for garbage again and again while it is imported, which is a quarter of the time.
+Ray imports this by its name (`cluster`), while the driver still gets ready itself. What comes with it stays: Python
+would look through it for garbage again and again while it is imported, which is a quarter of the time.
 """
 
 import gc

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ray import tune
+from ray.tune.execution.class_cache import DEFAULT_ENV_VARS
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.stopper import Stopper
 
@@ -65,7 +66,20 @@ class Losses(InDriver, tune.Callback):
             self.ledger.end(known, FAILED, f"worker lost {RETRIES + 1} times: {lines[-1][:200] if lines else ''}")
 
 
-class Halving(AsyncHyperBandScheduler):
+class NewestFirst(FIFOScheduler):
+    """Lets a worker that is free take the newest trial that waits, not the oldest.
+
+    The oldest may wait for a worker of its own that is starting. Ray Tune would give it the free one and end the other,
+    which has just loaded all that a trial needs, and start one more for the next trial: where trials take less time
+    than that, all but one of the workers would never get to train anything.
+    """
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """A trial, None where none waits."""
+        return next((trial for trial in reversed(tune_controller.get_trials()) if trial.status == trial.PENDING), None)
+
+
+class Halving(NewestFirst, AsyncHyperBandScheduler):
     """Ray's ASHA, which leaves alone what has to be trained to its end: runners-up, repeats of finalists."""
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -97,6 +111,15 @@ def teach(scheduler: TrialScheduler, trial: Trial, budget: int, metric: str) -> 
                 scheduler.on_trial_result(None, standin, row)
 
 
+def take_any_worker() -> None:
+    """Let trials take the workers that Ray started beforehand.
+
+    Tune asks for workers with a variable of PyTorch Lightning's in their environment, which nobody has here, and Ray
+    would start others, that have it.
+    """
+    DEFAULT_ENV_VARS.clear()
+
+
 def run_round(
     searcher: LedgerSearcher,
     scheduler: TrialScheduler | None,
@@ -122,13 +145,14 @@ def run_round(
     trainable = tune.with_resources(
         tune.with_parameters(run_trial, setup=setup), {"cpu": share.cpus, "gpu": share.gpus}
     )
+    take_any_worker()
     # As many workers start at once as there is room for; Ray's own way is one after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.concurrency)
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=scheduler or FIFOScheduler(),
+            scheduler=scheduler or NewestFirst(),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=_short,

@@ -1,12 +1,15 @@
 """How weights move: a rate that comes and goes, and a decay for matrices alone."""
 
+import copy
 import itertools
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from ecggen.config import TrainConfig
-from ecggen.optimizer import learning_rate, make_optimizer, running_mean
+from ecggen.optimizer import EagerAdamW, learning_rate, make_optimizer, running_mean
 from ecggen.train import Trainer
 from tests.tiny import tiny_run
 
@@ -33,3 +36,41 @@ def test_the_running_mean_looks_back_over_a_ninth_of_the_steps_and_then_over_a_f
     assert advanced(mean, value, 0).item() == pytest.approx(0.9)  # of the first weights a tenth is left
     assert advanced(mean, value, 10).item() == pytest.approx(1 - 11 / 20)
     assert advanced(mean, value, 10**6).item() == pytest.approx(0.25)
+
+
+def moved(kind, steps, state=None):
+    """Weights after some steps on a known loss, and the optimizer's state."""
+    weight = torch.nn.Parameter(torch.linspace(-1, 2, 12).reshape(3, 4))
+    optimizer = kind([{"params": [weight], "weight_decay": 0.1}], lr=0.05, betas=(0.9, 0.98))
+    if state is not None:
+        optimizer.load_state_dict(state)
+    for _ in range(steps):
+        optimizer.zero_grad(set_to_none=True)
+        (weight.sin().sum() ** 2).backward()
+        optimizer.step()
+    return weight.detach(), copy.deepcopy(optimizer.state_dict())
+
+
+def test_the_optimizer_moves_weights_as_torchs_own_does_also_after_it_was_loaded():
+    ours, state = moved(EagerAdamW, 5)
+    theirs, other = moved(torch.optim.AdamW, 5)
+    assert torch.equal(ours, theirs)
+    assert torch.equal(moved(EagerAdamW, 3, state)[0], moved(torch.optim.AdamW, 3, other)[0])
+
+
+COMPILER = """
+import copy, sys, torch
+from ecggen.optimizer import EagerAdamW
+weight = torch.nn.Parameter(torch.ones(3))
+optimizer = EagerAdamW([weight])
+optimizer.zero_grad(set_to_none=True)
+weight.sum().backward()
+optimizer.step()
+optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_the_optimizer_loads_no_compiler():
+    done = subprocess.run([sys.executable, "-c", COMPILER], capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr

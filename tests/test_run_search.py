@@ -121,7 +121,7 @@ def files(folder):
 @pytest.fixture
 def two_cores(monkeypatch):
     """Ray is there, with two cores and no GPU."""
-    monkeypatch.setattr(entry.cluster, "start", lambda address: Resources(2.0, 0.0, 1, True))
+    monkeypatch.setattr(entry.cluster, "start", lambda address, beforehand: Resources(2.0, 0.0, 1, True))
     monkeypatch.setattr(entry, "_import_driver", lambda: None)
 
 
@@ -152,6 +152,30 @@ def test_several_nodes_want_a_storage():
     how = asking.how_of(entry.parser().parse_args([]))
     with pytest.raises(UserError, match="--storage"):
         asking.check_share(how, Resources(8.0, 0.0, 2, False))
+
+
+@pytest.mark.parametrize(
+    ("words", "trials", "expected"),
+    [
+        ("", 4, True),
+        ("--address local", 9, True),
+        ("--address auto", 9, False),
+        ("", 3, False),
+        ("--concurrency 3", 9, False),
+        ("--cpus-per-trial 2", 9, False),
+    ],
+)
+def test_workers_are_started_beforehand_where_each_core_gets_a_trial(monkeypatch, words, trials, expected):
+    monkeypatch.setattr(asking, "_cores", lambda: 4)
+    how = asking.how_of(entry.parser().parse_args(words.split()))
+    assert asking.every_core(how, trials) is expected
+
+
+def test_where_gpus_may_decide_how_many_trials_run_no_worker_is_started_beforehand(monkeypatch):
+    monkeypatch.setattr(asking.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(asking, "_cores", lambda: 4)
+    assert not asking.every_core(asking.how_of(entry.parser().parse_args([])), 9)
+    assert asking.every_core(asking.how_of(entry.parser().parse_args(["--gpus-per-trial", "0"])), 9)
 
 
 @pytest.mark.parametrize("share", ["nan", "inf", "-1"])
@@ -338,12 +362,12 @@ def test_something_is_said_before_ray_is_there(words, says, monkeypatch, capsys)
     said = []
 
     @contextlib.contextmanager
-    def ray(address):
+    def ray(address, beforehand):
         said.append(capsys.readouterr().out)
         yield None
 
     monkeypatch.setattr(entry.cluster, "running", ray)
     monkeypatch.setattr(entry, "_import_driver", lambda: None)
-    args = entry.parser().parse_args(["--space", "ttt_mode", *words])
-    with entry.ray_beside_imports(args, Console()):
+    how = asking.how_of(entry.parser().parse_args(["--space", "ttt_mode", *words]))
+    with entry.ray_beside_imports(how, 6, Console()):
         assert said == [says]

@@ -120,6 +120,27 @@ def test_workers_load_what_a_trial_needs_from_the_drivers_own_checkout(ray_folde
     assert done.stdout.split() == [str(tmp_path / "search/trial.py"), str(tmp_path / "ecggen/train.py")], done.stderr
 
 
+def begun(config):
+    """What a trial finds: the age of its process, and whether all that it needs is loaded."""
+    from ray import tune
+
+    age = time.time() - Path(f"/proc/{os.getpid()}").stat().st_ctime
+    tune.report({"age": age, "loaded": {"search.trial", "ecggen.train"} <= sys.modules.keys()})
+
+
+@pytest.mark.slow
+def test_a_trial_takes_a_worker_that_was_started_beforehand(ray_folder):
+    cluster.start(None, cpus=1, beforehand=True)
+    from ray import tune
+
+    from search.tuner import take_any_worker
+
+    take_any_worker()
+    time.sleep(10)
+    found = tune.Tuner(begun, run_config=tune.RunConfig(storage_path=str(ray_folder), verbose=0)).fit()[0].metrics
+    assert found["age"] > 9 and found["loaded"]
+
+
 def test_a_ray_that_does_not_start_is_one_line(ray_folder, monkeypatch):
     (ray_folder / "ray").write_text("")  # where Ray wants a folder
     message = fault_of(cluster.start, None, 1)

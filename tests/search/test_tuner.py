@@ -7,7 +7,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from search.trialfile import Trial
-from search.tuner import asha, teach
+from search.tuner import NewestFirst, asha, teach
 
 METRIC = "val_hidden_r"
 
@@ -82,3 +82,13 @@ def test_a_decision_of_before_the_search_was_left_stands(scheduler):
     assert decide(scheduler, live(), 30, 0.1) == TrialScheduler.CONTINUE
     scheduler.on_trial_add(None, live("other"))
     assert decide(scheduler, live("other"), 10, 0.41) == TrialScheduler.CONTINUE
+
+
+@pytest.mark.parametrize("scheduler", [NewestFirst(), asha(90, 10, 3, METRIC, [])])
+@pytest.mark.parametrize(
+    ("states", "chosen"), [("PENDING PENDING", 1), ("PENDING RUNNING", 0), ("RUNNING TERMINATED", None), ("", None)]
+)
+def test_a_trial_that_waits_for_a_worker_of_its_own_is_left_to_it(scheduler, states, chosen):
+    trials = [SimpleNamespace(status=state, PENDING="PENDING") for state in states.split()]
+    found = scheduler.choose_trial_to_run(SimpleNamespace(get_trials=lambda: trials))
+    assert found is (None if chosen is None else trials[chosen])
