@@ -77,6 +77,7 @@ class Search:
         self.screen = Screen(console, self.ledger, self.order, how.quiet)
         self.summary = Summary(self.ledger, [entry.name for entry in self.space.entries])
         self.events = EventFiles(self.ledger, self.order.metric)
+        self.loading = threading.Thread(target=_load_page)
 
     def run(self, resources: Resources) -> Outcome:
         """Everything that is still to do, with a Ray that runs. Raises UserError, and Interrupted after Ctrl-C."""
@@ -105,8 +106,9 @@ class Search:
             study.reconcile(self.ledger, self.space.entries)
             elsewhere = equal_runs(alike(self.folder, self.order))
             self._warm(study)
-            repeated = self.order.finalists * self.order.seeds
-            watcher = Recorder(study, self.summary, self.events, self.screen, clock, repeated, share.concurrency)
+            wanted = self.order.trials, self.order.finalists * self.order.seeds
+            tables = self.summary, self.events
+            watcher = Recorder(study, *tables, self.screen, clock, *wanted, share.concurrency, self._load_soon)
             self._drain(setup, share, self._supply(study, watcher, clock, elsewhere), watcher, clock)
         finally:
             self.events.close()
@@ -117,14 +119,18 @@ class Search:
         # What is left of Tune is freed now: an object of Ray's that is freed while Ray ends takes the process with it.
         gc.collect()
         ending = threading.Thread(target=cluster.stop)  # takes more than a second, and nobody needs to wait for it
-        loading = threading.Thread(target=_load_page)  # as long as all else about the page; not needed before
-        for thread in (ending, loading):
-            thread.start()
+        ending.start()
+        self._load_soon()
         try:
             return self.close(share.concurrency)
         finally:
             ending.join()
-            loading.join()
+            self.loading.join()
+
+    def _load_soon(self) -> None:
+        """Load what makes the page, beside whatever else is done: at best while a core has no trial any more."""
+        if self.loading.ident is None:
+            self.loading.start()
 
     def close(self, workers: int, over: bool = True) -> Outcome:
         """Leaderboard, promoted folders, tables, page: made from the trials' folders, as often as one likes.

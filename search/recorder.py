@@ -9,7 +9,7 @@ from search.screen import Screen
 from search.space import Params
 from search.study import Study
 from search.summary import Summary
-from search.trialfile import REUSED, WHOLE, Trial
+from search.trialfile import REUSED, RUNNING, WHOLE, Trial
 
 RESERVE = 0.5  # share of a time budget that is kept for finalists at most
 MARGIN = 1.25  # half of all trainings take longer than the median one
@@ -40,7 +40,13 @@ class Clock:
 
 
 class Recorder:
-    """Told by the searcher; tells the study, the tables, the event files, the clock and the screen."""
+    """Told by the searcher; tells the study, the tables, the event files, the clock and the screen.
+
+    Args:
+        trials, repeats: how many are wanted, of the search's own and of finalists.
+        at_once: side by side.
+        idle: told when a worker has nothing left to do, while others still train.
+    """
 
     def __init__(
         self,
@@ -49,12 +55,14 @@ class Recorder:
         events: EventFiles,
         screen: Screen,
         clock: Clock,
+        trials: int,
         repeats: int,
         at_once: int,
+        idle: Callable[[], None],
     ) -> None:
         self.study, self.summary, self.events, self.screen, self.clock = study, summary, events, screen, clock
         self.learned: Callable[[Trial], None] = lambda trial: None  # told of whole trials that Ray never sees
-        self.repeats, self.at_once = repeats, at_once
+        self.trials, self.repeats, self.at_once, self.idle = trials, repeats, at_once, idle
 
     def began(self, trial: Trial) -> None:
         """A trial starts."""
@@ -77,11 +85,18 @@ class Recorder:
             self.learned(trial)
         self.summary.refresh()
         self.screen.ended(trial)
+        if self._last_ones():
+            self.idle()
         if self.clock.budget is None:
             return
         whole = [one.seconds for one in self.summary.ledger if one.status in WHOLE]
         if whole:
             self.clock.reserve = BESIDE + MARGIN * statistics.median(whole) * -(-self.repeats // self.at_once)
+
+    def _last_ones(self) -> bool:
+        ledger = list(self.summary.ledger)
+        left = sum(trial.status == RUNNING for trial in ledger)
+        return len(ledger) >= self.trials + self.repeats and left < self.at_once
 
     def refused(self, params: Params, reason: str) -> None:
         """A point of the space cannot be trained."""

@@ -1,4 +1,4 @@
-"""What a worker has loaded before its first trial: all that this needs, and nothing that takes long and is not needed."""
+"""What a worker has loaded before its first trial: all that this needs, and nothing slow that it does not."""
 
 import subprocess
 import sys
