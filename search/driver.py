@@ -53,6 +53,7 @@ from search.trialfile import LATE, RUNNING, Trial, is_finalist
 from search.tuner import STATE, asha, forget_rounds, run_round, teach
 from search.view import KEEPING, PROOF, REPORT, RUNNERS_UP, START
 
+LAST = ("scipy.special", "scipy.optimize", "search.report.page", "optuna.importance")  # what nothing but the end needs
 ROUNDS = 4  # Ray ends a whole round when its memory monitor kills a trial; then the next one goes on
 
 
@@ -77,7 +78,7 @@ class Search:
         self.screen = Screen(console, self.ledger, self.order, how.quiet)
         self.summary = Summary(self.ledger, [entry.name for entry in self.space.entries])
         self.events = EventFiles(self.ledger, self.order.metric)
-        self.loading = threading.Thread(target=_load_page)
+        self.loading = threading.Thread(target=_load_last)
 
     def run(self, resources: Resources) -> Outcome:
         """Everything that is still to do, with a Ray that runs. Raises UserError, and Interrupted after Ctrl-C."""
@@ -128,7 +129,7 @@ class Search:
             self.loading.join()
 
     def _load_soon(self) -> None:
-        """Load what makes the page, beside whatever else is done: at best while a core has no trial any more."""
+        """Load what comes last, beside whatever else is done: at best while a core has no trial any more."""
         if self.loading.ident is None:
             self.loading.start()
 
@@ -306,10 +307,11 @@ class Search:
             self.screen.say(f"warm start: {count} results of {name} fit this space")
 
 
-def _load_page() -> None:
-    """Load what makes the page; where that fails, so does the page, and says why."""
+def _load_last() -> None:
+    """Load what the end of a search needs, the page most of all; where that fails, so does the page, and says why."""
     with suppress(Exception):
-        importlib.import_module("search.report.page")
+        for name in LAST:
+            importlib.import_module(name)
 
 
 def _fault(raised: BaseException) -> str:
