@@ -7,6 +7,8 @@ import os
 # sleeping at once doubles the time of a step on two free cores, and spinning for long multiplies it on busy ones.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+# Numpy's sums of a card are small, too. Threads of its own would spin on the cores that torch computes on.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
 import shlex

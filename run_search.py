@@ -6,6 +6,7 @@ import os
 # Before torch is loaded; see main.py. A trial has one thread, so this is about the driver alone.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
 import gc

@@ -28,7 +28,8 @@ from ecggen.train import resolve_threads
 from search import cluster
 from search.asking import check_share
 from search.events import EventFiles
-from search.finals import Outcome, conclude, finalists, repeats
+from search.finals import Outcome, conclude, finalists, kept_at_most, repeats
+from search.keepers import Keepers
 from search.ledger import Ledger, equal_runs
 from search.order import (
     DONE,
@@ -87,9 +88,13 @@ class Search:
         setup = Setup(self._storage(), offer(self.order.base, resources.nodes > 1), self.how.time_limit)
         self._remember_storage()
         self._reopen()
-        with self.screen.live(share.concurrency, clock.left), study_kept(self.folder):
-            self._train(setup, share, clock)
-            return self._end(share)
+        with (
+            self.screen.live(share.concurrency, clock.left),
+            study_kept(self.folder),
+            Keepers(share.concurrency, kept_at_most(self.order)) as keepers,
+        ):
+            self._train(setup, share, clock, partial(self._load_soon, keepers))
+            return self._end(keepers)
 
     def _reopen(self) -> None:
         """A finished search goes on: neither its mark nor its page is true any more."""
@@ -97,7 +102,7 @@ class Search:
             self._remove_page()
             (self.folder / DONE).unlink()
 
-    def _train(self, setup: Setup, share: Share, clock: Clock) -> None:
+    def _train(self, setup: Setup, share: Share, clock: Clock, idle: Callable[[], None]) -> None:
         """Trials and repeats, all that are left."""
         try:
             for trial in self.ledger.late():  # now there is more time
@@ -109,40 +114,42 @@ class Search:
             self._warm(study)
             wanted = self.order.trials, self.order.finalists * self.order.seeds
             tables = self.summary, self.events
-            watcher = Recorder(study, *tables, self.screen, clock, *wanted, share.concurrency, self._load_soon)
+            watcher = Recorder(study, *tables, self.screen, clock, *wanted, share.concurrency, idle)
             self._drain(setup, share, self._supply(study, watcher, clock, elsewhere), watcher, clock)
         finally:
             self.events.close()
             self.summary.write()
 
-    def _end(self, share: Share) -> Outcome:
+    def _end(self, keepers: Keepers) -> Outcome:
         """What follows from the trials, made while Ray ends."""
         # What is left of Tune is freed now: an object of Ray's that is freed while Ray ends takes the process with it.
         gc.collect()
         ending = threading.Thread(target=cluster.stop)  # takes more than a second, and nobody needs to wait for it
         ending.start()
-        self._load_soon()
+        self._load_soon(keepers)
         try:
-            return self.close(share.concurrency)
+            return self.close(keepers)
         finally:
             ending.join()
             self.loading.join()
 
-    def _load_soon(self) -> None:
+    def _load_soon(self, keepers: Keepers) -> None:
         """Load what comes last, beside whatever else is done: at best while a core has no trial any more."""
+        keepers.start()
         if self.loading.ident is None:
             self.loading.start()
 
-    def close(self, workers: int, over: bool = True) -> Outcome:
+    def close(self, keepers: Keepers, over: bool = True) -> Outcome:
         """Leaderboard, promoted folders, tables, page: made from the trials' folders, as often as one likes.
 
         Args:
-            workers: processes that promote side by side.
+            keepers: processes that promote side by side.
             over: whether the search is finished with this.
         """
         self.screen.stage(KEEPING)
         self.summary.write()
-        outcome = conclude(self.order, self.ledger, self.results, workers, self.screen.say)
+        outcome = conclude(self.order, self.ledger, self.results, keepers, self.screen.say)
+        keepers.finish()
         forget_rounds(self.folder)
         remove_leftovers(self.folder, below=True)
         for trial in self.ledger.trials:
@@ -180,7 +187,8 @@ class Search:
             study = Study(self.folder, self.order.algorithm, self.order.metric, self.order.base.train.seed)
             study.reconcile(self.ledger, self.space.entries)
         self.events.rebuild()
-        outcome = self.close(self.how.concurrency or resolve_threads(0), over=False)  # no more than it was before
+        with Keepers(self.how.concurrency or resolve_threads(0), kept_at_most(self.order)) as keepers:
+            outcome = self.close(keepers, over=False)  # no more than it was before
         if not (self.folder / DONE).exists():
             self.screen.say(f"{self.order.name} is unfinished; carry it on with --resume {self.order.name}")
         return outcome

@@ -25,6 +25,7 @@ from ecggen.npy import load_arrays
 from ecggen.runid import run_hash
 from ecggen.runs import kept_folder
 from search.compare import Candidate, rank
+from search.keepers import Keepers
 from search.ledger import Ledger, ranked
 from search.order import Order
 from search.promote import promote_all
@@ -144,15 +145,15 @@ def read_sums(path: Path) -> dict[str, np.ndarray]:
     return {part: sums[part] for part in VALIDATION_SETS}
 
 
-def conclude(order: Order, ledger: Ledger, results: Path, workers: int, say: Say) -> Outcome:
+def conclude(order: Order, ledger: Ledger, results: Path, keepers: Keepers, say: Say) -> Outcome:
     """Rank the finalists, keep them in run-id step folders, and write the leaderboards.
 
     Everything here can be made again from the trials' folders.
     """
-    chosen = finalists(ledger, order.metric, max(1, order.finalists))
+    chosen = finalists(ledger, order.metric, kept_at_most(order))
     standings = rank(candidates(ledger, chosen, order.seeds), order.metric, order.base.eval.bootstrap)
     places = {trial.hash: ledger.folder / trial.key for trial in chosen}
-    names = _keep(standings, places, results, workers, say)
+    names = _keep(standings, places, results, keepers, say)
     standings = [dataclasses.replace(one, folder=name) for one, name in zip(standings, names, strict=True)]
     write_leaderboard(ledger.folder / LEADERBOARD_FILE, standings)
     if standings:
@@ -161,8 +162,13 @@ def conclude(order: Order, ledger: Ledger, results: Path, workers: int, say: Say
     return Outcome(tuple(standings), lost)
 
 
+def kept_at_most(order: Order) -> int:
+    """How many trials a search ends with: its finalists, or the best one where nothing is to be proved."""
+    return max(1, order.finalists)
+
+
 def _keep(
-    standings: Sequence[Standing], places: Mapping[str, Path], results: Path, workers: int, say: Say
+    standings: Sequence[Standing], places: Mapping[str, Path], results: Path, keepers: Keepers, say: Say
 ) -> list[str]:
     """Names of the standings' result folders, made where they are not there; empty where that failed.
 
@@ -176,7 +182,7 @@ def _keep(
     missing = [one for one in standings if kept[one.hash] is None]
     if missing:
         say(f"keeping the best {len(missing)}: heads, evaluation cards, figures")
-    made = promote_all([(places[one.hash], one.runid) for one in missing], results, workers, say)
+    made = promote_all([(places[one.hash], one.runid) for one in missing], results, keepers, say)
     kept |= {one.hash: folder for one, folder in zip(missing, made, strict=True)}
     return [folder.name if (folder := kept[one.hash]) else "" for one in standings]
 

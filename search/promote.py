@@ -5,9 +5,8 @@ made here. That takes a while for each, so several are made side by side, in pro
 """
 
 import math
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,7 @@ from ecggen.errors import UserError
 from ecggen.runid import run_hash
 from ecggen.runs import keep_trained
 from ecggen.train import RunResult
-from ecggen.worker import start_worker
-from search.interrupt import held_back
+from search.keepers import Keepers
 from search.trialfile import CONFIG_FILE, FINALISTS, RESULT_FILE, TRIALS, read_result
 
 Say = Callable[[str], None]
@@ -95,7 +93,7 @@ def origin(trial: Path) -> dict[str, str]:
     return {"search": inside.resolve().name, "trial": trial.relative_to(inside).as_posix()}
 
 
-def promote_all(jobs: Sequence[Job], results: Path, workers: int, say: Say = print) -> list[Path | None]:
+def promote_all(jobs: Sequence[Job], results: Path, keepers: Keepers, say: Say = print) -> list[Path | None]:
     """Promote several trials; the fault of one is said and does not stop the others.
 
     The plain folder name goes to the first job of a run id: others of that id wait until it is done.
@@ -103,29 +101,20 @@ def promote_all(jobs: Sequence[Job], results: Path, workers: int, say: Say = pri
     Args:
         jobs: trial folder and run id each, the best first.
         results: folder of the result folders.
-        workers: processes, each with one torch thread; a single job is done in this process, with so many threads.
+        keepers: processes to do it in; a single job is done in this process, with as many threads.
         say: gets lines for the user.
 
     Returns:
         the result folder of each job, None where it could not be made.
     """
-    if min(workers, len(jobs)) <= 1:  # all cores for one after the other
-        return [_told(_promoted(trial, runid, results, threads=max(workers, 1)), say) for trial, runid in jobs]
-    workers = min(workers, len(jobs))
-    others = multiprocessing.active_children()
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker) as pool:
-        try:
-            kept: dict[int, Path | None] = {}
-            for wave in _waves(jobs):
-                with held_back():
-                    waiting = {at: pool.submit(_promoted, *jobs[at], results, threads=1) for at in wave}
-                kept |= {at: _told(_outcome(future, jobs[at][0]), say) for at, future in waiting.items()}
-            return [kept[at] for at in range(len(jobs))]
-        except BaseException:  # Ctrl-C; what is half made is made anew when the search is carried on
-            for worker in multiprocessing.active_children():
-                if worker not in others:
-                    worker.kill()
-            raise
+    pool = keepers.pool if len(jobs) > 1 else None
+    if pool is None:  # all cores for one after the other
+        return [_told(_promoted(*job, results, threads=keepers.workers), say) for job in jobs]
+    kept: dict[int, Path | None] = {}
+    for wave in _waves(jobs):
+        waiting = {at: pool.submit(_promoted, *jobs[at], results, threads=1) for at in wave}
+        kept |= {at: _told(_outcome(future, jobs[at][0]), say) for at, future in waiting.items()}
+    return [kept[at] for at in range(len(jobs))]
 
 
 def _waves(jobs: Sequence[Job]) -> list[list[int]]:

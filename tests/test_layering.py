@@ -51,7 +51,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.auroc": (),
     "ecggen.labels": (),
     "ecggen.logistic": (),
-    "ecggen.probe": (*CORE, "ecggen.auroc", "ecggen.eval", "ecggen.logistic"),
+    "ecggen.probe": (*CORE, "ecggen.auroc", "ecggen.eval", "ecggen.logistic", "ecggen.optimizer"),
     "ecggen.controls": (*CORE, "ecggen.eval", "ecggen.probe"),
     "ecggen.readouts": (*CORE, "ecggen.auroc", "ecggen.controls", "ecggen.labels", "ecggen.probe"),
     "ecggen.encode": (*CORE, "ecggen.eval"),

@@ -13,6 +13,7 @@ from ecggen.leaderboard import LEADERBOARD_FILE, read_leaderboard
 from ecggen.runid import run_hash
 from search.compare import rank
 from search.finals import candidates, conclude, data_words, finalists, judged_sums, repeats, with_seed
+from search.keepers import Keepers
 from search.ledger import Ledger, equal_runs
 from search.trialfile import COMPLETED, FAILED, REUSED, RUNNING, STOPPED
 from tests.fake_search import (
@@ -299,7 +300,7 @@ def test_a_leaderboard_is_as_old_as_the_last_training_and_not_as_its_making(ledg
     monkeypatch.setattr("search.finals.promote_all", lambda jobs, *rest: [None for _ in jobs])
     for at, trial in enumerate(ledger):
         os.utime(ledger.folder / trial.key / "result.json", (1e9 + at, 1e9 + at))
-    conclude(order_of(), ledger, tmp_path, 1, lambda line: None)
+    conclude(order_of(), ledger, tmp_path, Keepers(1, 1), lambda line: None)
     when = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(1e9 + 5))
     assert {line["when"] for line in read_leaderboard(tmp_path / LEADERBOARD_FILE)} == {when}
 
@@ -314,11 +315,11 @@ def test_a_promoted_folder_stays_in_the_leaderboard_whatever_became_of_the_trial
     monkeypatch.setattr("search.finals.promote_all", promote_all)
     first, second = proven
     keep(results, second, f"m1s1k1_step6_{second.hash[:6]}")
-    outcome = conclude(order_of(), ledger, results, 1, lambda line: None)
+    outcome = conclude(order_of(), ledger, results, Keepers(1, 1), lambda line: None)
     assert jobs == [(ledger.folder / first.key, "m1s1k1")]
     names = [f"m1s1k1_step6_{second.hash[:6]}", ""]
     assert [one.folder for one in outcome.standings] == names
     assert [line["folder"] for line in read_leaderboard(ledger.folder / LEADERBOARD_FILE)] == names
     assert outcome.lost == (f"m1s1k1_{first.hash[:6]}",)
     keep(results, first, "m1s1k1_step6")
-    assert conclude(order_of(), ledger, results, 1, lambda line: None).lost == () and len(jobs) == 1
+    assert conclude(order_of(), ledger, results, Keepers(1, 1), lambda line: None).lost == () and len(jobs) == 1

@@ -16,6 +16,7 @@ from ecggen.runid import run_hash
 from ecggen.runs import load_run, run_and_keep
 from ecggen.stepfolder import find_run
 from ecggen.train import train
+from search.keepers import Keepers
 from search.promote import promote, promote_all
 from tests.conftest import REPO
 from tests.test_runs import same_card
@@ -88,7 +89,8 @@ def test_several_are_promoted_and_the_fault_of_one_stops_no_other(searched, tmp_
         (searched / "finalists" / "m1s1k1" / "seed5", "m1s1k1"),
     ]
     said = []
-    first, nothing, third = promote_all(jobs, tmp_path, workers, said.append)
+    with Keepers(workers, 3) as keepers:
+        first, nothing, third = promote_all(jobs, tmp_path, keepers, said.append)
     assert nothing is None and first is not None and third is not None and first != third
     (fault,) = [line for line in said if "not promoted" in line]
     assert fault.startswith("0002_m1s1k1") and "config.yaml" in fault and "\n" not in fault
@@ -98,12 +100,13 @@ def test_several_are_promoted_and_the_fault_of_one_stops_no_other(searched, tmp_
 
 def test_the_plain_name_belongs_to_the_first_of_a_run_id(searched, tmp_path, monkeypatch):
     """The winner of several finalists of one id is the first job, and its promotion may well be the slowest."""
-    monkeypatch.setattr("search.promote.ProcessPoolExecutor", Slow)
+    monkeypatch.setattr("search.keepers.ProcessPoolExecutor", Slow)
     jobs = [
         (searched / "finalists" / "m1s1k1" / "seed5", "m1s1k1"),
         (searched / "trials" / "0001_m1s1k1", "m1s1k1"),
     ]
-    first, second = promote_all(jobs, tmp_path, 2, lambda line: None)
+    with Keepers(2, 2) as keepers:
+        first, second = promote_all(jobs, tmp_path, keepers, lambda line: None)
     assert (first.name, second.name) == ("m1s1k1_step6", f"m1s1k1_step6_{run_hash(tiny_run())[:6]}")
 
 
@@ -113,10 +116,7 @@ class Slow:
     def __init__(self, *arguments):
         self.waiting = []
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *fault):
+    def shutdown(self, **how):
         pass
 
     def submit(self, work, *arguments, **named):
@@ -132,7 +132,7 @@ class Slow:
 
 
 def test_no_jobs_are_no_work(tmp_path):
-    assert promote_all([], tmp_path, 4, print) == []
+    assert promote_all([], tmp_path, Keepers(4, 3), print) == []
 
 
 def change(place, **entries):

@@ -8,6 +8,7 @@ from rich.console import Console
 from ecggen.errors import Interrupted
 from search import driver
 from search.finals import Outcome
+from search.keepers import Keepers
 from search.order import DONE, How
 from search.report import REPORT_FILE
 from search.report.page import write_report
@@ -26,7 +27,7 @@ def search(tmp_path, monkeypatch):
 
 
 def test_the_end_of_a_search_writes_its_page(search):
-    search.close(1)
+    search.close(Keepers(1, 1))
     assert "Unfinished" not in (search.folder / REPORT_FILE).read_text(encoding="utf-8")
 
 
@@ -35,7 +36,7 @@ def test_a_page_that_fails_costs_a_line_and_nothing_else(search, monkeypatch):
         raise ValueError("no ink\nleft")
 
     monkeypatch.setattr("search.report.page.write_report", broken)
-    assert search.close(1) == Outcome(())
+    assert search.close(Keepers(1, 1)) == Outcome(())
     assert (search.folder / DONE).is_file() and not (search.folder / REPORT_FILE).exists()
     said = search.console.file.getvalue().splitlines()
     assert said[-1].startswith("no page of the search (ValueError: no ink left); python -m search.report ")
@@ -45,9 +46,9 @@ def test_a_page_that_fails_takes_that_of_an_older_state_with_it(search, monkeypa
     def broken(folder, finished):
         raise ValueError("no ink left")
 
-    search.close(1)
+    search.close(Keepers(1, 1))
     monkeypatch.setattr("search.report.page.write_report", broken)
-    search.close(1)
+    search.close(Keepers(1, 1))
     assert not (search.folder / REPORT_FILE).exists()
 
 
@@ -69,7 +70,7 @@ def begun(search, monkeypatch):
 
 
 def test_a_finished_search_that_goes_on_has_no_page_of_its_end(search, begun):
-    search.close(1)
+    search.close(Keepers(1, 1))
     begun()
     assert not (search.folder / DONE).exists() and not (search.folder / REPORT_FILE).exists()
 
