@@ -35,8 +35,10 @@ print(json.dumps(seconds))
 # The end of a search done again: its folder, a new results folder -> seconds.
 CONCLUDE = """
 import json, os, sys, time
+import run_search  # as in a search: its threads, and what it has loaded by then
 from pathlib import Path
-from search.driver import Keepers, Ledger, conclude, read_order
+from search.driver import Keepers, Ledger, _load_last, conclude, read_order
+_load_last()
 folder, results = map(Path, sys.argv[1:])
 for path in folder.glob("*/*/judged.npz"):
     path.unlink()
