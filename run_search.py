@@ -34,6 +34,8 @@ from search.order import ORDER_FILE, SEARCHES, How, check_free, code_digests, ow
 from search.share import Resources
 from search.space import load_space, parse_space, space_names
 
+# What Ray's own start imports: before all else, for the processes that it starts then take longer than the driver.
+FIRST = ("ray", "aiohttp")
 # What the driver imports first when it looks for records and opens its study.
 SOON = (
     "ecggen.data.build",
@@ -93,6 +95,7 @@ def ray_beside_imports(how: How, trials: int, console: Console) -> Iterator[Reso
     importing = threading.Thread(target=_import_driver)
     with ExitStack() as stack:
         with interrupt.at_once():
+            _import(*FIRST)
             importing.start()
             resources = stack.enter_context(cluster.running(how.address, every_core(how, trials)))
             importing.join()
@@ -106,11 +109,15 @@ def _import_driver() -> None:
     more before the process ends, which takes a second and a half.
     """
     gc.disable()
-    with suppress(Exception):
-        for name in ("search.driver", "search.folders", *SOON):
-            importlib.import_module(name)
+    _import("search.driver", "search.folders", *SOON)
     gc.freeze()
     gc.enable()
+
+
+def _import(*names: str) -> None:
+    with suppress(Exception):
+        for name in names:
+            importlib.import_module(name)
 
 
 def announce(order: Any, console: Console) -> None:
