@@ -34,7 +34,7 @@ from search.order import ORDER_FILE, SEARCHES, How, check_free, code_digests, ow
 from search.share import Resources
 from search.space import load_space, parse_space, space_names
 
-# What Ray's own start imports: before all else, for the processes that it starts then take longer than the driver.
+# What Ray imports before it starts its processes. These take longer to be ready than the driver does.
 FIRST = ("ray", "aiohttp")
 # What the driver imports first when it looks for records and opens its study.
 SOON = (

@@ -93,7 +93,11 @@ class Search:
             study_kept(self.folder),
             Keepers(share.concurrency, kept_at_most(self.order)) as keepers,
         ):
-            self._train(setup, share, clock, partial(self._load_soon, keepers))
+            try:
+                self._train(setup, share, clock, partial(self._load_soon, keepers))
+            except BaseException:  # Ray ends next
+                self._free_rays_objects()
+                raise
             return self._end(keepers)
 
     def _reopen(self) -> None:
@@ -102,7 +106,7 @@ class Search:
             self._remove_page()
             (self.folder / DONE).unlink()
 
-    def _train(self, setup: Setup, share: Share, clock: Clock, idle: Callable[[], None]) -> None:
+    def _train(self, setup: Setup, share: Share, clock: Clock, while_idle: Callable[[], None]) -> None:
         """Trials and repeats, all that are left."""
         try:
             for trial in self.ledger.late():  # now there is more time
@@ -112,9 +116,8 @@ class Search:
             study.reconcile(self.ledger, self.space.entries)
             elsewhere = equal_runs(alike(self.folder, self.order))
             self._warm(study)
-            wanted = self.order.trials, self.order.finalists * self.order.seeds
-            tables = self.summary, self.events
-            watcher = Recorder(study, *tables, self.screen, clock, *wanted, share.concurrency, idle)
+            repeated, tables = self.order.finalists * self.order.seeds, (self.summary, self.events)
+            watcher = Recorder(study, *tables, self.screen, clock, repeated, share.concurrency, while_idle)
             self._drain(setup, share, self._supply(study, watcher, clock, elsewhere), watcher, clock)
         finally:
             self.events.close()
@@ -122,11 +125,10 @@ class Search:
 
     def _end(self, keepers: Keepers) -> Outcome:
         """What follows from the trials, made while Ray ends."""
-        # What is left of Tune is freed now: an object of Ray's that is freed while Ray ends takes the process with it.
-        gc.collect()
+        self._free_rays_objects()
         ending = threading.Thread(target=cluster.stop)  # takes more than a second, and nobody needs to wait for it
         ending.start()
-        self._load_soon(keepers)
+        self._load_last()
         try:
             return self.close(keepers)
         finally:
@@ -136,8 +138,20 @@ class Search:
     def _load_soon(self, keepers: Keepers) -> None:
         """Load what comes last, beside whatever else is done: at best while a core has no trial any more."""
         keepers.start()
+        self._load_last()
+
+    def _load_last(self) -> None:
         if self.loading.ident is None:
             self.loading.start()
+
+    def _free_rays_objects(self) -> None:
+        """What is left of Tune is freed now: an object of Ray's that is freed while Ray ends takes the process with it.
+
+        Whoever imports frees what he finds, so that must be over.
+        """
+        if self.loading.is_alive():
+            self.loading.join()
+        gc.collect()
 
     def close(self, keepers: Keepers, over: bool = True) -> Outcome:
         """Leaderboard, promoted folders, tables, page: made from the trials' folders, as often as one likes.
@@ -244,6 +258,7 @@ class Search:
             chosen = finalists(self.ledger, order.metric, order.finalists)
             wanted = repeats(self.ledger, chosen, order.seeds, elsewhere)
             self.screen.stage(PROOF)
+            watcher.last_stage = True
             if wanted:
                 self.screen.say(f"{len(chosen)} finalists, {order.seeds} fresh seeds each: {len(wanted)} trainings")
             return wanted

@@ -3,7 +3,9 @@
 import gc
 import importlib
 import multiprocessing
+import os
 from concurrent.futures import Executor, ProcessPoolExecutor
+from multiprocessing import resource_tracker
 from types import TracebackType
 
 from ecggen.worker import start_worker
@@ -25,22 +27,31 @@ class Keepers:
             raise ValueError(f"workers: expected 1 or more, got {workers}")
         self.workers, self.count = workers, min(workers, trials)
         self._pool: ProcessPoolExecutor | None = None
-        self._others: list[multiprocessing.process.BaseProcess] = []
+        self._tried = False
+        self._own: list[multiprocessing.process.BaseProcess] = []
 
     @property
     def pool(self) -> Executor | None:
-        """The processes, started if they were not; None where there are none."""
+        """The processes, started if they were not; None where there are none, or none could be started."""
         self.start()
         return self._pool
 
     def start(self) -> None:
-        """Start all that were not started, and return at once."""
-        if self.count > 1 and self._pool is None:
-            self._others = multiprocessing.active_children()
-            self._pool = ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), start_worker)
+        """Start them, once, and return at once. Where that fails they are done without."""
+        if self.count < 2 or self._tried:
+            return
+        self._tried = True
+        before = multiprocessing.active_children()
+        try:
             with held_back():
+                _quiet_tracker()
+                self._pool = ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), start_worker)
                 for _ in range(self.count):
                     self._pool.submit(_load)
+        except (OSError, RuntimeError):  # no memory, no process, no thread
+            self.finish()
+            self._pool = None
+        self._own += [process for process in multiprocessing.active_children() if process not in before]
 
     def finish(self) -> None:
         """Let them end, without waiting for it: nothing more is to be done."""
@@ -52,10 +63,22 @@ class Keepers:
 
     def __exit__(self, kind: type[BaseException] | None, fault: object, trace: TracebackType | None) -> None:
         if kind is not None:  # Ctrl-C; what is half made is made anew when the search is carried on
-            for process in multiprocessing.active_children():
-                if process not in self._others:
-                    process.kill()
+            for process in self._own:
+                process.kill()
         self.finish()
+
+
+def _quiet_tracker() -> None:
+    """Python starts one more process, which cleans up after this one, and would say so after the last words."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:multiprocessing.resource_tracker"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _load() -> None:

@@ -6,7 +6,8 @@ made here. That takes a while for each, so several are made side by side, in pro
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Executor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from search.trialfile import CONFIG_FILE, FINALISTS, RESULT_FILE, TRIALS, read_r
 
 Say = Callable[[str], None]
 Job = tuple[Path, str]  # folder of the trial, run id
+Promoted = tuple[Path | None, list[str]]  # the result folder, and the lines that its making said
 
 
 def promote(
@@ -112,8 +114,8 @@ def promote_all(jobs: Sequence[Job], results: Path, keepers: Keepers, say: Say =
         return [_told(_promoted(*job, results, threads=keepers.workers), say) for job in jobs]
     kept: dict[int, Path | None] = {}
     for wave in _waves(jobs):
-        waiting = {at: pool.submit(_promoted, *jobs[at], results, threads=1) for at in wave}
-        kept |= {at: _told(_outcome(future, jobs[at][0]), say) for at, future in waiting.items()}
+        begun = {at: _begun(pool, jobs[at], results) for at in wave}
+        kept |= {at: _told(_outcome(outcome, jobs[at][0]), say) for at, outcome in begun.items()}
     return [kept[at] for at in range(len(jobs))]
 
 
@@ -124,8 +126,7 @@ def _waves(jobs: Sequence[Job]) -> list[list[int]]:
     return [first, [at for at in range(len(jobs)) if at not in first]]
 
 
-def _promoted(trial: Path, runid: str, results: Path, threads: int | None = None) -> tuple[Path | None, list[str]]:
-    """The result folder, and the lines that its making said."""
+def _promoted(trial: Path, runid: str, results: Path, threads: int | None = None) -> Promoted:
     lines: list[str] = []
     try:
         return promote(trial, runid, results, say=lines.append, threads=threads), lines
@@ -133,9 +134,18 @@ def _promoted(trial: Path, runid: str, results: Path, threads: int | None = None
         return None, [*lines, _reason(trial, fault)]
 
 
-def _outcome(future: "Future[tuple[Path | None, list[str]]]", trial: Path) -> tuple[Path | None, list[str]]:
+def _begun(pool: Executor, job: Job, results: Path) -> Callable[[], Promoted]:
+    """What gives the outcome of a job: a process of the pool, or this one where a process was killed before."""
+    work = partial(_promoted, *job, results, threads=1)
     try:
-        return future.result()
+        return pool.submit(work).result
+    except BrokenExecutor:
+        return work
+
+
+def _outcome(outcome: Callable[[], Promoted], trial: Path) -> Promoted:
+    try:
+        return outcome()
     except Exception as fault:  # the process itself ended: out of memory, or killed
         return None, [_reason(trial, fault)]
 
@@ -145,7 +155,7 @@ def _reason(trial: Path, fault: Exception) -> str:
     return f"{trial.name}: not promoted: {said if isinstance(fault, UserError) else f'{type(fault).__name__}: {said}'}"
 
 
-def _told(outcome: tuple[Path | None, list[str]], say: Say) -> Path | None:
+def _told(outcome: Promoted, say: Say) -> Path | None:
     folder, lines = outcome
     for line in lines:
         say(line)

@@ -9,7 +9,7 @@ from search.screen import Screen
 from search.space import Params
 from search.study import Study
 from search.summary import Summary
-from search.trialfile import REUSED, RUNNING, WHOLE, Trial
+from search.trialfile import REUSED, WHOLE, Trial
 
 RESERVE = 0.5  # share of a time budget that is kept for finalists at most
 MARGIN = 1.25  # half of all trainings take longer than the median one
@@ -43,9 +43,12 @@ class Recorder:
     """Told by the searcher; tells the study, the tables, the event files, the clock and the screen.
 
     Args:
-        trials, repeats: how many are wanted, of the search's own and of finalists.
-        at_once: side by side.
-        idle: told when a worker has nothing left to do, while others still train.
+        repeats: of finalists, how many are wanted.
+        at_once: trials side by side.
+        while_idle: done when a worker has nothing to do, while the last trials train.
+
+    Attributes:
+        last_stage: whether nothing is to be trained after what trains now.
     """
 
     def __init__(
@@ -55,14 +58,14 @@ class Recorder:
         events: EventFiles,
         screen: Screen,
         clock: Clock,
-        trials: int,
         repeats: int,
         at_once: int,
-        idle: Callable[[], None],
+        while_idle: Callable[[], None],
     ) -> None:
         self.study, self.summary, self.events, self.screen, self.clock = study, summary, events, screen, clock
         self.learned: Callable[[Trial], None] = lambda trial: None  # told of whole trials that Ray never sees
-        self.trials, self.repeats, self.at_once, self.idle = trials, repeats, at_once, idle
+        self.repeats, self.at_once, self.while_idle = repeats, at_once, while_idle
+        self.last_stage = repeats == 0
 
     def began(self, trial: Trial) -> None:
         """A trial starts."""
@@ -85,18 +88,16 @@ class Recorder:
             self.learned(trial)
         self.summary.refresh()
         self.screen.ended(trial)
-        if self._last_ones():
-            self.idle()
         if self.clock.budget is None:
             return
         whole = [one.seconds for one in self.summary.ledger if one.status in WHOLE]
         if whole:
             self.clock.reserve = BESIDE + MARGIN * statistics.median(whole) * -(-self.repeats // self.at_once)
 
-    def _last_ones(self) -> bool:
-        ledger = list(self.summary.ledger)
-        left = sum(trial.status == RUNNING for trial in ledger)
-        return len(ledger) >= self.trials + self.repeats and left < self.at_once
+    def idle(self) -> None:
+        """A worker has nothing to do."""
+        if self.last_stage:
+            self.while_idle()
 
     def refused(self, params: Params, reason: str) -> None:
         """A point of the space cannot be trained."""

@@ -71,7 +71,8 @@ class NewestFirst(FIFOScheduler):
 
     The oldest may wait for a worker of its own that is starting. Ray Tune would give it the free one and end the other,
     which has just loaded all that a trial needs, and start one more for the next trial: where trials take less time
-    than that, all but one of the workers would never get to train anything.
+    than that, all but one of the workers would never get to train anything. Where there are fewer workers than trials
+    at once, as when a node was lost, an older one waits until no newer one comes.
     """
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:

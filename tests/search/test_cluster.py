@@ -124,7 +124,8 @@ def begun(config):
     """What a trial finds: the age of its process, and whether all that it needs is loaded."""
     from ray import tune
 
-    age = time.time() - Path(f"/proc/{os.getpid()}").stat().st_ctime
+    begun = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    age = float(Path("/proc/uptime").read_text().split()[0]) - begun
     tune.report({"age": age, "loaded": {"search.trial", "ecggen.train"} <= sys.modules.keys()})
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from search import driver, folders
 from search.ledger import Ledger
-from search.order import How
+from search.order import ORDER_FILE, How
 from search.searcher import Searcher
 from search.share import Resources
 from search.trial import run_trial
@@ -133,10 +133,10 @@ def test_a_worker_that_is_frozen_does_not_outlast_the_time_budget(tmp_path, faul
     """As one on a node that hangs: nothing in it, its own clock included, can do anything."""
     live = begin(tmp_path, ["0.001", "0.002", "0.005"], "--steps", 300, "--time-budget", 15, "--trial-time-limit", 60)
     live.until(lambda: list(of(tmp_path).glob("trials/*/training.pt")))
-    began = time.monotonic()
     os.kill(live.workers()[0], signal.SIGSTOP)
     assert live.end() == 0, live.err
-    assert time.monotonic() - began < 25
+    # Its budget, ten seconds in which Ray waits for the worker, and the end; since it was asked for.
+    assert time.time() - (of(tmp_path) / ORDER_FILE).stat().st_mtime < 15 + 10 + 3
     assert len(rows(of(tmp_path) / "leaderboard.csv")) == 1
     check_study(of(tmp_path))
     assert live.err == ""

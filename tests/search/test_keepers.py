@@ -42,6 +42,26 @@ def test_a_fault_ends_them_in_the_middle_of_their_work():
     assert gone()
 
 
+def test_where_no_process_can_be_started_there_is_none(monkeypatch):
+    def refuse(*given):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("search.keepers.ProcessPoolExecutor", refuse)
+    with Keepers(2, 2) as keepers:
+        keepers.start()
+        assert keepers.pool is None
+
+
+def test_a_fault_before_they_are_started_leaves_others_alone():
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+    other.start()
+    with pytest.raises(KeyboardInterrupt), Keepers(2, 2):
+        raise KeyboardInterrupt
+    assert other.is_alive()
+    other.kill()
+    other.join()
+
+
 def test_at_least_one_worker_is_wanted():
     with pytest.raises(ValueError, match="got 0"):
         Keepers(0, 1)

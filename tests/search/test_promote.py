@@ -1,10 +1,11 @@
 """Trained trials become the result folders that main.py leaves."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 
 import pytest
 
@@ -108,6 +109,18 @@ def test_the_plain_name_belongs_to_the_first_of_a_run_id(searched, tmp_path, mon
     with Keepers(2, 2) as keepers:
         first, second = promote_all(jobs, tmp_path, keepers, lambda line: None)
     assert (first.name, second.name) == ("m1s1k1_step6", f"m1s1k1_step6_{run_hash(tiny_run())[:6]}")
+
+
+def test_where_a_process_was_killed_before_it_had_work_this_one_does_it(searched, tmp_path):
+    jobs = [(searched / "trials" / "0001_m1s1k1", "m1s1k1"), (searched / "finalists" / "m1s1k1" / "seed5", "m1s1k1")]
+    with Keepers(2, 2) as keepers:
+        keepers.start()
+        broken = keepers.pool.submit(os._exit, 1)
+        with pytest.raises(BrokenExecutor):
+            broken.result()
+        said = []
+        assert all(promote_all(jobs, tmp_path, keepers, said.append))
+    assert not [line for line in said if "not promoted" in line]
 
 
 class Slow:

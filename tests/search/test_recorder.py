@@ -1,45 +1,16 @@
-"""Who is told what: that a worker has nothing left to do is said where no trial is to come, and not before."""
-
-from types import SimpleNamespace
+"""Who is told what: what can be done while a worker is idle is done in the last stage of a search, and not before."""
 
 import pytest
 
 from search.recorder import Clock, Recorder
-from search.trialfile import COMPLETED, RUNNING, STOPPED
 
 
-class Deaf:
-    """Hears everything and does nothing."""
-
-    def __getattr__(self, name):
-        return lambda *given: None
-
-
-def told(statuses, trials=4, repeats=0, at_once=2):
-    """How often a recorder says that a worker is idle when the last of these trials has ended."""
-    said = []
-    ledger = [SimpleNamespace(status=status, seconds=1.0) for status in statuses]
-    summary = SimpleNamespace(ledger=ledger, refresh=lambda: None)
-    recorder = Recorder(
-        Deaf(), summary, Deaf(), Deaf(), Clock(None), trials, repeats, at_once, idle=lambda: said.append(1)
-    )
-    recorder.ended(ledger[-1])
-    return len(said)
-
-
-@pytest.mark.parametrize(
-    ("statuses", "expected"),
-    [
-        ([RUNNING, RUNNING, COMPLETED], 0),  # one is still to come
-        ([COMPLETED, COMPLETED, RUNNING, COMPLETED], 1),
-        ([RUNNING, RUNNING, STOPPED, COMPLETED], 0),  # both workers are at work
-        ([COMPLETED, STOPPED, COMPLETED, COMPLETED], 1),
-    ],
-)
-def test_a_worker_is_idle_where_fewer_trials_are_left_than_it_takes(statuses, expected):
-    assert told(statuses) == expected
-
-
-def test_repeats_of_finalists_are_still_to_come():
-    assert told([COMPLETED] * 4, repeats=2) == 0
-    assert told([*[COMPLETED] * 4, RUNNING, COMPLETED], repeats=2) == 1
+@pytest.mark.parametrize("repeats", [0, 6])
+def test_an_idle_worker_counts_in_the_last_stage_alone(repeats):
+    done = []
+    recorder = Recorder(*[None] * 4, Clock(None), repeats, 2, while_idle=lambda: done.append(1))
+    recorder.idle()
+    assert len(done) == (repeats == 0)
+    recorder.last_stage = True
+    recorder.idle()
+    assert len(done) == (repeats == 0) + 1

@@ -41,7 +41,7 @@ class Watcher:
     """Tells the study, as the driver's does, and keeps what it was told."""
 
     def __init__(self, study):
-        self.study, self.events = study, []
+        self.study, self.events, self.idled = study, [], 0
 
     def began(self, trial):
         self.events.append(("began", trial.key))
@@ -56,6 +56,9 @@ class Watcher:
     def ended(self, trial):
         self.study.end(trial)
         self.events.append(("ended", trial.key))
+
+    def idle(self):
+        self.idled += 1
 
 
 class Search:
@@ -569,7 +572,9 @@ def test_repeats_wait_for_the_last_trial(make):
     supply, asked = in_turn(search, (1, 2))
     searcher = search.searcher(supply, concurrency=3)
     assert isinstance(searcher.suggest("a"), dict) and isinstance(searcher.suggest("b"), dict)
+    assert search.watcher.idled == 0
     assert supply.next() is WAIT and searcher.suggest("c") is None and not searcher.drained
+    assert search.watcher.idled == 1
     search.train(searcher, "a", 0.1, 0.2)
     assert searcher.suggest("c") is None and asked == []
     search.train(searcher, "b", 0.1, 0.3)
