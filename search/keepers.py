@@ -43,8 +43,8 @@ class Keepers:
         self._tried = True
         before = multiprocessing.active_children()
         try:
+            _quiet_tracker()  # before all else: its start lets Ctrl-C through again
             with held_back():
-                _quiet_tracker()
                 self._pool = ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), start_worker)
                 for _ in range(self.count):
                     self._pool.submit(_load)

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -32,6 +34,23 @@ def test_as_many_as_there_is_work_for_are_started_before_it_is_there_and_end_wit
         assert len(begun) == 2 and keepers.pool.submit(os.getpid).result() in begun
         keepers.finish()
     assert gone()
+
+
+DEAF = """
+import multiprocessing, os, signal
+from search.keepers import Keepers
+with Keepers(2, 2) as keepers:
+    keepers.start()
+    begun = {process.pid for process in multiprocessing.active_children()}
+    for pid in begun:
+        os.kill(pid, signal.SIGINT)
+    print(len(begun), keepers.pool.submit(os.getpid).result() in begun)
+"""
+
+
+def test_ctrl_c_is_not_heard_by_them_not_even_while_they_load():
+    done = subprocess.run([sys.executable, "-c", DEAF], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("2 True\n", "")
 
 
 def test_a_fault_ends_them_in_the_middle_of_their_work():
