@@ -95,9 +95,8 @@ class Search:
         ):
             try:
                 self._train(setup, share, clock, partial(self._load_soon, keepers))
-            except BaseException:  # Ray ends next
-                self._free_rays_objects()
-                raise
+            finally:
+                self._free_rays_objects()  # Ray ends next
             return self._end(keepers)
 
     def _reopen(self) -> None:
@@ -125,7 +124,6 @@ class Search:
 
     def _end(self, keepers: Keepers) -> Outcome:
         """What follows from the trials, made while Ray ends."""
-        self._free_rays_objects()
         ending = threading.Thread(target=cluster.stop)  # takes more than a second, and nobody needs to wait for it
         ending.start()
         self._load_last()
