@@ -32,7 +32,6 @@ def promote(
     results: Path,
     *,
     say: Say = print,
-    seeds_note: dict[str, Any] | None = None,
     threads: int | None = None,
 ) -> Path:
     """Make the result folder of one trained trial; an equal finished run is reused.
@@ -42,7 +41,6 @@ def promote(
         runid: `m#s#k#` of its settings.
         results: folder of the result folders.
         say: gets lines for the user.
-        seeds_note: what is known of the run's repeats with other seeds, kept as `seeds` in `run_info.json`.
         threads: torch threads to judge with; None is as many as the run says.
 
     Returns:
@@ -53,8 +51,7 @@ def promote(
             `keep_trained` raises.
     """
     run, result, seconds = read_trial(trial)
-    info: dict[str, Any] = origin(trial) | ({} if seeds_note is None else {"seeds": seeds_note})
-    return keep_trained(run, runid, results, result, seconds, say=say, extra_info=info, threads=threads)
+    return keep_trained(run, runid, results, result, seconds, say=say, extra_info=origin(trial), threads=threads)
 
 
 def read_trial(trial: Path) -> tuple[RunConfig, RunResult, float]:
