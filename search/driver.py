@@ -28,7 +28,7 @@ from ecggen.train import resolve_threads
 from search import cluster
 from search.asking import check_share
 from search.events import EventFiles
-from search.finals import Outcome, conclude, finalists, kept_at_most, repeats
+from search.finals import Outcome, certain, conclude, finalists, kept_at_most, repeats
 from search.keepers import Keepers
 from search.ledger import Ledger, equal_runs
 from search.order import (
@@ -38,6 +38,7 @@ from search.order import (
     read_order,
     write_order,
 )
+from search.promote import Job, promote_ahead
 from search.recorder import Clock, Recorder
 from search.report import REPORT_FILE
 from search.screen import Screen
@@ -80,6 +81,7 @@ class Search:
         self.summary = Summary(self.ledger, [entry.name for entry in self.space.entries])
         self.events = EventFiles(self.ledger, self.order.metric)
         self.loading = threading.Thread(target=_load_last)
+        self.certain: list[Job] = []  # will be promoted, however the last trainings come out
 
     def run(self, resources: Resources) -> Outcome:
         """Everything that is still to do, with a Ray that runs. Raises UserError, and Interrupted after Ctrl-C."""
@@ -94,7 +96,7 @@ class Search:
             Keepers(share.concurrency, kept_at_most(self.order)) as keepers,
         ):
             try:
-                self._train(setup, share, clock, partial(self._load_soon, keepers))
+                self._train(setup, share, clock, partial(self._prepare_end, keepers))
             finally:
                 self._free_rays_objects()  # Ray ends next
             return self._end(keepers)
@@ -105,7 +107,7 @@ class Search:
             self._remove_page()
             (self.folder / DONE).unlink()
 
-    def _train(self, setup: Setup, share: Share, clock: Clock, while_idle: Callable[[], None]) -> None:
+    def _train(self, setup: Setup, share: Share, clock: Clock, while_idle: Callable[[int], None]) -> None:
         """Trials and repeats, all that are left."""
         try:
             for trial in self.ledger.late():  # now there is more time
@@ -133,9 +135,10 @@ class Search:
             ending.join()
             self.loading.join()
 
-    def _load_soon(self, keepers: Keepers) -> None:
-        """Load what comes last, beside whatever else is done: at best while a core has no trial any more."""
+    def _prepare_end(self, keepers: Keepers, idle: int) -> None:
+        """Do what comes last as far as it can be done beside the last trainings, while workers are idle."""
         keepers.start()
+        promote_ahead(self.certain, self.results, keepers, idle)
         self._load_last()
 
     def _load_last(self) -> None:
@@ -256,7 +259,7 @@ class Search:
             chosen = finalists(self.ledger, order.metric, order.finalists)
             wanted = repeats(self.ledger, chosen, order.seeds, elsewhere)
             self.screen.stage(PROOF)
-            watcher.last_stage = True
+            watcher.last_stage, self.certain = True, certain(self.ledger, chosen, self.results)
             if wanted:
                 self.screen.say(f"{len(chosen)} finalists, {order.seeds} fresh seeds each: {len(wanted)} trainings")
             return wanted

@@ -28,7 +28,7 @@ from search.compare import Candidate, rank
 from search.keepers import Keepers
 from search.ledger import Ledger, ranked
 from search.order import Order
-from search.promote import promote_all
+from search.promote import Job, promote_all
 from search.supply import reuse
 from search.trial import judge_model
 from search.trialfile import JUDGED_FILE, RESULT_FILE, RUNNING, STOPPED, WHOLE, Trial
@@ -167,6 +167,15 @@ def kept_at_most(order: Order) -> int:
     return max(1, order.finalists)
 
 
+def certain(ledger: Ledger, chosen: Sequence[Trial], results: Path) -> list[Job]:
+    """What of the finalists will have to be promoted, however their repeats come out."""
+    return [
+        (ledger.folder / trial.key, trial.runid)
+        for trial in chosen
+        if kept_folder(results, trial.runid, trial.steps, trial.hash) is None
+    ]
+
+
 def _keep(
     standings: Sequence[Standing], places: Mapping[str, Path], results: Path, keepers: Keepers, say: Say
 ) -> list[str]:
@@ -179,11 +188,12 @@ def _keep(
         places: hash -> folder of the trial.
     """
     kept = {one.hash: kept_folder(results, one.runid, one.step, one.hash) for one in standings}
-    missing = [one for one in standings if kept[one.hash] is None]
+    jobs = {one.hash: (places[one.hash], one.runid) for one in standings}
+    missing = {name: job for name, job in jobs.items() if kept[name] is None or job in keepers.begun}
     if missing:
         say(f"keeping the best {len(missing)}: heads, evaluation cards, figures")
-    made = promote_all([(places[one.hash], one.runid) for one in missing], results, keepers, say)
-    kept |= {one.hash: folder for one, folder in zip(missing, made, strict=True)}
+    made = promote_all(list(missing.values()), results, keepers, say)
+    kept |= dict(zip(missing, made, strict=True))
     return [folder.name if (folder := kept[one.hash]) else "" for one in standings]
 
 

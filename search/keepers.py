@@ -4,9 +4,12 @@ import gc
 import importlib
 import multiprocessing
 import os
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable, Hashable
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing import resource_tracker
 from types import TracebackType
+from typing import Any
 
 from ecggen.worker import start_worker
 from search.interrupt import held_back
@@ -19,6 +22,9 @@ class Keepers:
         workers: processes that may run side by side.
         trials: how many will be kept at most.
 
+    Attributes:
+        begun: what was begun ahead, by its name, and what will come of it.
+
     Raises ValueError where there is no worker.
     """
 
@@ -28,6 +34,7 @@ class Keepers:
         self.workers, self.count = workers, min(workers, trials)
         self._pool: ProcessPoolExecutor | None = None
         self._tried = False
+        self.begun: dict[Hashable, Future[Any]] = {}
         self._own: list[multiprocessing.process.BaseProcess] = []
 
     @property
@@ -52,6 +59,17 @@ class Keepers:
             self.finish()
             self._pool = None
         self._own += [process for process in multiprocessing.active_children() if process not in before]
+
+    @property
+    def busy(self) -> int:
+        """How much of what was begun ahead is still being done."""
+        return sum(not outcome.done() for outcome in self.begun.values())
+
+    def begin(self, name: Hashable, work: Callable[[], Any]) -> None:
+        """Do something ahead, once, in a process; where there is none it is left for later."""
+        if self.pool is not None and name not in self.begun:
+            with suppress(BrokenExecutor):
+                self.begun[name] = self.pool.submit(work)
 
     def finish(self) -> None:
         """Let them end, without waiting for it: nothing more is to be done."""

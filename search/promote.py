@@ -5,8 +5,9 @@ made here. That takes a while for each, so several are made side by side, in pro
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, Executor
+from concurrent.futures import BrokenExecutor, Executor, Future
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,20 +101,36 @@ def promote_all(jobs: Sequence[Job], results: Path, keepers: Keepers, say: Say =
     Args:
         jobs: trial folder and run id each, the best first.
         results: folder of the result folders.
-        keepers: processes to do it in; a single job is done in this process, with as many threads.
+        keepers: processes to do it in; a single job is done in this process, with as many threads. What they began
+            ahead is taken over.
         say: gets lines for the user.
 
     Returns:
         the result folder of each job, None where it could not be made.
     """
-    pool = keepers.pool if len(jobs) > 1 else None
+    pool = keepers.pool if len(jobs) > 1 or keepers.begun else None
     if pool is None:  # all cores for one after the other
         return [_told(_promoted(*job, results, threads=keepers.workers), say) for job in jobs]
     kept: dict[int, Path | None] = {}
     for wave in _waves(jobs):
-        begun = {at: _begun(pool, jobs[at], results) for at in wave}
+        begun = {at: _begun(pool, keepers, jobs[at], results) for at in wave}
         kept |= {at: _told(_outcome(outcome, jobs[at][0]), say) for at, outcome in begun.items()}
     return [kept[at] for at in range(len(jobs))]
+
+
+def promote_ahead(jobs: Sequence[Job], results: Path, keepers: Keepers, idle: int) -> None:
+    """Begin to promote trials that will be promoted whatever the trainings show that are under way.
+
+    Two of one run id are left: which of them is the better, and gets the plain folder name, is not known yet.
+
+    Args:
+        jobs, results, keepers: those of `promote_all`, which gives what came of it.
+        idle: workers that train nothing; so many of the processes may work.
+    """
+    ids = Counter(runid for _, runid in jobs)
+    left = [job for job in jobs if ids[job[1]] == 1 and job not in keepers.begun]
+    for job in left[: max(0, idle - keepers.busy)]:
+        keepers.begin(job, partial(_promoted, *job, results, threads=1))
 
 
 def _waves(jobs: Sequence[Job]) -> list[list[int]]:
@@ -131,13 +148,23 @@ def _promoted(trial: Path, runid: str, results: Path, threads: int | None = None
         return None, [*lines, _reason(trial, fault)]
 
 
-def _begun(pool: Executor, job: Job, results: Path) -> Callable[[], Promoted]:
+def _begun(pool: Executor, keepers: Keepers, job: Job, results: Path) -> Callable[[], Promoted]:
     """What gives the outcome of a job: a process of the pool, or this one where a process was killed before."""
     work = partial(_promoted, *job, results, threads=1)
+    if job in keepers.begun:
+        return partial(_taken_over, keepers.begun[job], work)
     try:
         return pool.submit(work).result
     except BrokenExecutor:
         return work
+
+
+def _taken_over(ahead: "Future[Promoted]", work: Callable[[], Promoted]) -> Promoted:
+    """What was begun ahead; where its process was killed, done here: there is more memory now than beside trainings."""
+    try:
+        return ahead.result()
+    except BrokenExecutor:
+        return work()
 
 
 def _outcome(outcome: Callable[[], Promoted], trial: Path) -> Promoted:

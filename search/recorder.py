@@ -45,7 +45,7 @@ class Recorder:
     Args:
         repeats: of finalists, how many are wanted.
         at_once: trials side by side.
-        while_idle: done when a worker has nothing to do, while the last trials train.
+        while_idle: done when so many workers have nothing to do, while the last trials train.
 
     Attributes:
         last_stage: whether nothing is to be trained after what trains now.
@@ -60,7 +60,7 @@ class Recorder:
         clock: Clock,
         repeats: int,
         at_once: int,
-        while_idle: Callable[[], None],
+        while_idle: Callable[[int], None],
     ) -> None:
         self.study, self.summary, self.events, self.screen, self.clock = study, summary, events, screen, clock
         self.learned: Callable[[Trial], None] = lambda trial: None  # told of whole trials that Ray never sees
@@ -94,10 +94,10 @@ class Recorder:
         if whole:
             self.clock.reserve = BESIDE + MARGIN * statistics.median(whole) * -(-self.repeats // self.at_once)
 
-    def idle(self) -> None:
-        """A worker has nothing to do."""
+    def idle(self, workers: int) -> None:
+        """Some workers have nothing to do."""
         if self.last_stage:
-            self.while_idle()
+            self.while_idle(workers)
 
     def refused(self, params: Params, reason: str) -> None:
         """A point of the space cannot be trained."""

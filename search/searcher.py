@@ -78,7 +78,7 @@ class LedgerSearcher(InDriver, Searcher):
             self.drained = True
             return Searcher.FINISHED
         if isinstance(found, Wait):
-            self.watcher.idle()
+            self.watcher.idle(self.concurrency - len(self.live))
             return None
         trial, run = found
         forget_damaged(self.ledger.folder / trial.key)

@@ -52,8 +52,8 @@ class Watcher(Protocol):
     def refused(self, params: Params, reason: str) -> None:
         """A point of the space cannot be trained."""
 
-    def idle(self) -> None:
-        """A worker has nothing to do while others train; said again and again."""
+    def idle(self, workers: int) -> None:
+        """So many workers have nothing to do while others train; said again and again."""
 
 
 class Supply(Protocol):

@@ -23,7 +23,8 @@ def gone(seconds=60):
 def test_there_are_none_where_they_would_take_turns(workers, trials):
     with Keepers(workers, trials) as keepers:
         keepers.start()
-        assert keepers.pool is None and not multiprocessing.active_children()
+        keepers.begin("work", os.getpid)
+        assert keepers.pool is None and not keepers.begun and not multiprocessing.active_children()
 
 
 def test_as_many_as_there_is_work_for_are_started_before_it_is_there_and_end_with_it():
@@ -69,6 +70,14 @@ def test_where_no_process_can_be_started_there_is_none(monkeypatch):
     with Keepers(2, 2) as keepers:
         keepers.start()
         assert keepers.pool is None
+
+
+def test_what_is_begun_ahead_is_begun_once():
+    with Keepers(2, 2) as keepers:
+        for _ in range(3):
+            keepers.begin("work", os.getpid)
+        (outcome,) = keepers.begun.values()
+        assert outcome.result() != os.getpid() and keepers.busy == 0
 
 
 def test_a_fault_before_they_are_started_leaves_others_alone():

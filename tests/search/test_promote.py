@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import BrokenExecutor, Future
+from functools import partial
 
 import pytest
 
@@ -18,7 +19,7 @@ from ecggen.runs import load_run, run_and_keep
 from ecggen.stepfolder import find_run
 from ecggen.train import train
 from search.keepers import Keepers
-from search.promote import promote, promote_all
+from search.promote import promote, promote_ahead, promote_all
 from tests.conftest import REPO
 from tests.test_runs import same_card
 from tests.tiny import tiny_run
@@ -120,6 +121,38 @@ def test_where_a_process_was_killed_before_it_had_work_this_one_does_it(searched
         said = []
         assert all(promote_all(jobs, tmp_path, keepers, said.append))
     assert not [line for line in said if "not promoted" in line]
+
+
+@pytest.mark.parametrize("idle", [0, 1, 2, 5])
+def test_as_many_are_promoted_ahead_as_workers_are_idle(searched, tmp_path, monkeypatch, idle):
+    monkeypatch.setattr("search.keepers.ProcessPoolExecutor", Slow)
+    first, second = searched / "trials" / "0001_m1s1k1", searched / "finalists" / "m1s1k1" / "seed5"
+    jobs = [(first, "m1s1k1"), (second, "m2s1k1"), (searched / "trials" / "0002_m3s1k1", "m3s1k1")]  # no such trial
+    with Keepers(3, 3) as keepers:
+        for _ in range(3):
+            promote_ahead(jobs, tmp_path, keepers, idle)
+            assert keepers.busy == len(keepers.begun) == min(idle, 3)
+        said = []
+        one, other, nothing = promote_all(jobs, tmp_path, keepers, said.append)
+    assert (one.name, other.name, nothing) == ("m1s1k1_step6", "m2s1k1_step6", None)
+    assert [line.split(":")[0] for line in said] == ["0002_m3s1k1"]  # not that it was there already
+
+
+def test_of_one_run_id_none_is_promoted_ahead(tmp_path, monkeypatch):
+    monkeypatch.setattr("search.keepers.ProcessPoolExecutor", Slow)
+    jobs = [(tmp_path / "a", "m1s1k1"), (tmp_path / "b", "m1s1k1"), (tmp_path / "c", "m1s2k1")]
+    with Keepers(3, 3) as keepers:
+        promote_ahead(jobs, tmp_path, keepers, idle=3)
+        assert list(keepers.begun) == jobs[2:]
+
+
+def test_what_a_killed_process_had_begun_ahead_is_done_here(searched, tmp_path):
+    job = (searched / "trials" / "0001_m1s1k1", "m1s1k1")
+    said = []
+    with Keepers(2, 2) as keepers:
+        keepers.begin(job, partial(os._exit, 1))
+        (folder,) = promote_all([job], tmp_path, keepers, said.append)
+    assert find_run(tmp_path, "m1s1k1_step6") == folder and not said
 
 
 class Slow:

@@ -8,9 +8,9 @@ from search.recorder import Clock, Recorder
 @pytest.mark.parametrize("repeats", [0, 6])
 def test_an_idle_worker_counts_in_the_last_stage_alone(repeats):
     done = []
-    recorder = Recorder(*[None] * 4, Clock(None), repeats, 2, while_idle=lambda: done.append(1))
-    recorder.idle()
-    assert len(done) == (repeats == 0)
+    recorder = Recorder(*[None] * 4, Clock(None), repeats, 2, while_idle=done.append)
+    recorder.idle(1)
+    assert done == ([1] if repeats == 0 else [])
     recorder.last_stage = True
-    recorder.idle()
-    assert len(done) == (repeats == 0) + 1
+    recorder.idle(3)
+    assert done[-1] == 3

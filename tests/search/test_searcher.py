@@ -57,8 +57,8 @@ class Watcher:
         self.study.end(trial)
         self.events.append(("ended", trial.key))
 
-    def idle(self):
-        self.idled += 1
+    def idle(self, workers):
+        self.idled += workers
 
 
 class Search:
@@ -576,7 +576,7 @@ def test_repeats_wait_for_the_last_trial(make):
     assert supply.next() is WAIT and searcher.suggest("c") is None and not searcher.drained
     assert search.watcher.idled == 1
     search.train(searcher, "a", 0.1, 0.2)
-    assert searcher.suggest("c") is None and asked == []
+    assert searcher.suggest("c") is None and asked == [] and search.watcher.idled == 1 + 2
     search.train(searcher, "b", 0.1, 0.3)
     given = [searcher.suggest(name) for name in "cd"]
     assert [each["key"] for each in given] == [f"now/{trial.key}" for trial in search.ledger.finalists]
