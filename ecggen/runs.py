@@ -150,10 +150,7 @@ def keep_trained(
     device = resolve_device(run.train.device).type if run.train.device == "auto" else run.train.device
     run = replace(run, train=replace(run.train, threads=resolve_threads(run.train.threads), device=device))
     with claim_folder(results, runid, run.train.steps, run_hash(run), force) as claim:
-        if claim.state == "resume":
-            say(f"{claim.folder.name} is unfinished and is written over")
-        elif claim.note:
-            say(claim.note)
+        _say_claim(claim, say)
         if claim.state == "reuse":
             return claim.folder
         _say_headless(labelled, run, say)
@@ -161,6 +158,29 @@ def keep_trained(
         EventFile(claim.folder, result.history).close()
         _keep(claim, run, runid, result, labelled, time.time() - seconds, extra_info, threads)
         return claim.folder
+
+
+def keep_made(made: Path, run: RunConfig, runid: str, results: Path, say: Say = print) -> Path:
+    """Move the finished folder of a run, which `keep_trained` made elsewhere, to its place among the results.
+
+    Args:
+        made: the folder; it is an unfinished one afterwards, where there was none of an equal run.
+        run, runid, results, say: as for `keep_trained`, whose errors are raised and whose folder is returned.
+    """
+    with claim_folder(results, runid, run.train.steps, run_hash(run)) as claim:
+        _say_claim(claim, say)
+        if claim.state != "reuse":
+            _say_headless(load_model(made / MODEL_FILE).head is not None, run, say)
+            claim.take(made)
+        return claim.folder
+
+
+def _say_claim(claim: Claim, say: Say) -> None:
+    """What is done with a folder that is not simply new."""
+    if claim.state == "resume":
+        say(f"{claim.folder.name} is unfinished and is written over")
+    elif claim.note:
+        say(claim.note)
 
 
 def kept_folder(results: Path, runid: str, steps: int, digest: str) -> Path | None:

@@ -55,6 +55,18 @@ class Claim:
         assert self._lock is not None and self._lock.is_locked, f"{self.folder}: expected a claim that is held"
         write_text(self.folder / DONE, self.run_hash + "\n")
 
+    def take(self, made: Path) -> None:
+        """Moves the files of a finished folder of the same run here, which is complete then.
+
+        A kill in between leaves both unfinished. What was here of an unfinished run goes.
+        """
+        (made / DONE).unlink()
+        _empty(self.folder)
+        for entry in list(made.iterdir()):
+            if entry.name not in (_LOCK, _HASH):
+                shutil.move(entry, self.folder / entry.name)
+        self.finish()
+
     def release(self) -> None:
         """Lets other processes write the folder; one in which nothing was learned goes. Harmless when repeated."""
         if self._lock is None or not self._lock.is_locked:

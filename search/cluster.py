@@ -29,8 +29,8 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to Ray's makers
     "RAY_worker_niceness": "0",  # trials are what this machine is here for; Ray would run them at 15
     "RAY_preload_python_modules": "search.preload",  # by every worker, before its first trial is there
-    # Five times a second Ray ends workers that had nothing to do for this long, as many as there are more of than of free
-    # cores. A trial's core is taken just before its worker is, so by chance that was the one it was about to get.
+    # Five times a second Ray ends workers that had nothing to do for this long, where there are more of them than free
+    # cores. A trial's core is taken just before its worker is, so that could be the one it was about to get.
     "RAY_idle_worker_killing_time_threshold_ms": "60000",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial that was given no GPU sees none
     "RAY_AIR_NEW_OUTPUT": "0",  # else Tune draws boxes whatever `verbose` says

@@ -38,7 +38,7 @@ from search.order import (
     read_order,
     write_order,
 )
-from search.promote import Job, promote_ahead
+from search.promote import Job, forget_ahead, promote_ahead
 from search.recorder import Clock, Recorder
 from search.report import REPORT_FILE
 from search.screen import Screen
@@ -138,7 +138,7 @@ class Search:
     def _prepare_end(self, keepers: Keepers, idle: int) -> None:
         """Do what comes last as far as it can be done beside the last trainings, while workers are idle."""
         keepers.start()
-        promote_ahead(self.certain, self.results, keepers, idle)
+        promote_ahead(self.certain, keepers, idle)
         self._load_last()
 
     def _load_last(self) -> None:
@@ -168,6 +168,7 @@ class Search:
         forget_rounds(self.folder)
         remove_leftovers(self.folder, below=True)
         for trial in self.ledger.trials:
+            forget_ahead(self.folder / trial.key)
             if trial.status != RUNNING and trial not in self.ledger.late():  # nobody will go on from it
                 (self.folder / trial.key / TRAINING_FILE).unlink(missing_ok=True)
         self.screen.stage(REPORT)

@@ -188,12 +188,11 @@ def _keep(
         places: hash -> folder of the trial.
     """
     kept = {one.hash: kept_folder(results, one.runid, one.step, one.hash) for one in standings}
-    jobs = {one.hash: (places[one.hash], one.runid) for one in standings}
-    missing = {name: job for name, job in jobs.items() if kept[name] is None or job in keepers.begun}
+    missing = [one for one in standings if kept[one.hash] is None]
     if missing:
         say(f"keeping the best {len(missing)}: heads, evaluation cards, figures")
-    made = promote_all(list(missing.values()), results, keepers, say)
-    kept |= dict(zip(missing, made, strict=True))
+    made = promote_all([(places[one.hash], one.runid) for one in missing], results, keepers, say)
+    kept |= {one.hash: folder for one, folder in zip(missing, made, strict=True)}
     return [folder.name if (folder := kept[one.hash]) else "" for one in standings]
 
 

@@ -1,11 +1,11 @@
-"""Processes that help to keep the best trials. They load what that takes while the last trials still train."""
+"""Processes that help to keep the best trials, and begin with it while the last trainings still run."""
 
 import gc
 import importlib
 import multiprocessing
 import os
 from collections.abc import Callable, Hashable
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing import resource_tracker
 from types import TracebackType
@@ -68,7 +68,7 @@ class Keepers:
     def begin(self, name: Hashable, work: Callable[[], Any]) -> None:
         """Do something ahead, once, in a process; where there is none it is left for later."""
         if self.pool is not None and name not in self.begun:
-            with suppress(BrokenExecutor):
+            with suppress(OSError, RuntimeError):  # a process was killed, or none can be started
                 self.begun[name] = self.pool.submit(work)
 
     def finish(self) -> None:

@@ -5,9 +5,9 @@ made here. That takes a while for each, so several are made side by side, in pro
 """
 
 import math
-from collections import Counter
+import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, wait
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from ecggen.config import RunConfig
 from ecggen.configfile import load_run_config
 from ecggen.errors import UserError
 from ecggen.runid import run_hash
-from ecggen.runs import keep_trained
+from ecggen.runs import keep_made, keep_trained, kept_folder
 from ecggen.train import RunResult
 from search.keepers import Keepers
 from search.trialfile import CONFIG_FILE, FINALISTS, RESULT_FILE, TRIALS, read_result
 
+AHEAD = "ahead"  # in a trial's folder: its result folder, made before the search is over
 Say = Callable[[str], None]
 Job = tuple[Path, str]  # folder of the trial, run id
 Promoted = tuple[Path | None, list[str]]  # the result folder, and the lines that its making said
@@ -52,7 +53,17 @@ def promote(
             `keep_trained` raises.
     """
     run, result, seconds = read_trial(trial)
+    made = kept_folder(trial / AHEAD, runid, run.train.steps, run_hash(run))
+    if made is not None and made.resolve().is_relative_to(trial.resolve()):  # no link to what is another's
+        return keep_made(made, run, runid, results, say)
     return keep_trained(run, runid, results, result, seconds, say=say, extra_info=origin(trial), threads=threads)
+
+
+def _make_ahead(trial: Path, runid: str) -> None:
+    """Make the result folder in the trial's, from where `promote` takes it; what fails is tried again there."""
+    run, result, seconds = read_trial(trial)
+    there = trial / AHEAD
+    keep_trained(run, runid, there, result, seconds, say=lambda _: None, extra_info=origin(trial), threads=1)
 
 
 def read_trial(trial: Path) -> tuple[RunConfig, RunResult, float]:
@@ -102,7 +113,7 @@ def promote_all(jobs: Sequence[Job], results: Path, keepers: Keepers, say: Say =
         jobs: trial folder and run id each, the best first.
         results: folder of the result folders.
         keepers: processes to do it in; a single job is done in this process, with as many threads. What they began
-            ahead is taken over.
+            ahead is waited for.
         say: gets lines for the user.
 
     Returns:
@@ -118,19 +129,24 @@ def promote_all(jobs: Sequence[Job], results: Path, keepers: Keepers, say: Say =
     return [kept[at] for at in range(len(jobs))]
 
 
-def promote_ahead(jobs: Sequence[Job], results: Path, keepers: Keepers, idle: int) -> None:
-    """Begin to promote trials that will be promoted whatever the trainings show that are under way.
+def promote_ahead(jobs: Sequence[Job], keepers: Keepers, idle: int) -> None:
+    """Begin to make the folders of trials that will be promoted whatever the trainings show that are under way.
 
-    Two of one run id are left: which of them is the better, and gets the plain folder name, is not known yet.
+    They wait in the trials' folders: which of a run id is the best and gets the plain name is not known yet, and a
+    search that is left has no results.
 
     Args:
-        jobs, results, keepers: those of `promote_all`, which gives what came of it.
+        jobs, keepers: those of `promote_all`. A single job is left to it, which does it in this process.
         idle: workers that train nothing; so many of the processes may work.
     """
-    ids = Counter(runid for _, runid in jobs)
-    left = [job for job in jobs if ids[job[1]] == 1 and job not in keepers.begun]
+    left = [job for job in jobs if job not in keepers.begun] if len(jobs) > 1 else []
     for job in left[: max(0, idle - keepers.busy)]:
-        keepers.begin(job, partial(_promoted, *job, results, threads=1))
+        keepers.begin(job, partial(_make_ahead, *job))
+
+
+def forget_ahead(trial: Path) -> None:
+    """Remove what was made ahead and is not wanted any more."""
+    shutil.rmtree(trial / AHEAD, ignore_errors=True)
 
 
 def _waves(jobs: Sequence[Job]) -> list[list[int]]:
@@ -149,22 +165,22 @@ def _promoted(trial: Path, runid: str, results: Path, threads: int | None = None
 
 
 def _begun(pool: Executor, keepers: Keepers, job: Job, results: Path) -> Callable[[], Promoted]:
-    """What gives the outcome of a job: a process of the pool, or this one where a process was killed before."""
+    """What gives the outcome of a job: a process of the pool, or this one where there is little left to do.
+
+    That is so where the folder is made, or a process was killed before.
+    """
     work = partial(_promoted, *job, results, threads=1)
     if job in keepers.begun:
-        return partial(_taken_over, keepers.begun[job], work)
+        return partial(_after, keepers.begun[job], work)
     try:
         return pool.submit(work).result
     except BrokenExecutor:
         return work
 
 
-def _taken_over(ahead: "Future[Promoted]", work: Callable[[], Promoted]) -> Promoted:
-    """What was begun ahead; where its process was killed, done here: there is more memory now than beside trainings."""
-    try:
-        return ahead.result()
-    except BrokenExecutor:
-        return work()
+def _after(ahead: "Future[None]", work: Callable[[], Promoted]) -> Promoted:
+    wait([ahead])
+    return work()
 
 
 def _outcome(outcome: Callable[[], Promoted], trial: Path) -> Promoted:

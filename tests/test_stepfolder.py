@@ -68,6 +68,28 @@ def test_an_unfinished_run_is_carried_on(tmp_path):
         assert (folder / "checkpoint").exists()
 
 
+def test_what_was_made_elsewhere_is_moved_here_and_replaces_what_was_unfinished(tmp_path):
+    made = finish(tmp_path / "elsewhere")
+    folder = begin(tmp_path / "results")
+    with claim_folder(tmp_path / "results", "m1s1k1", 6, A) as claim:
+        claim.take(made)
+    assert (folder / "metrics.json").read_text() == "result" and not (folder / "checkpoint").exists()
+    assert find_run(tmp_path / "results", "m1s1k1") == folder
+    assert not (made / "DONE").exists()
+
+
+def test_a_kill_while_it_is_moved_leaves_neither_finished(tmp_path, monkeypatch):
+    made = finish(tmp_path / "elsewhere")
+
+    def killed(*moved):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ecggen.stepfolder.shutil.move", killed)
+    with pytest.raises(KeyboardInterrupt), claim_folder(tmp_path / "results", "m1s1k1", 6, A) as claim:
+        claim.take(made)
+    assert not list(tmp_path.rglob("DONE"))
+
+
 def test_force_begins_an_unfinished_run_anew(tmp_path):
     folder = begin(tmp_path)
     with claim_folder(tmp_path, "m1s1k1", 6, A, force=True) as again:

@@ -19,6 +19,8 @@ from ecggen.checkpoint import load_model
 from ecggen.configfile import load_run_config
 from ecggen.runid import run_hash
 from ecggen.runs import run_and_keep
+from search import driver
+from search.recorder import Recorder
 from tests.conftest import REPO
 from tests.search_here import search_here
 from tests.tiny import as_options
@@ -176,6 +178,26 @@ def test_an_equal_search_learns_from_the_first_and_says_so(done, capsys):
     assert re.search(r"warm start: [1-7] results of first fit", capsys.readouterr().out)
     study = optuna.load_study(study_name="ecggen", storage=f"sqlite:///{results / 'searches' / 'second' / 'study.db'}")
     assert any(trial.user_attrs.get("warm_start", "").startswith("first/") for trial in study.trials)
+
+
+def test_finalists_are_made_ahead_as_soon_as_they_are_known(done, monkeypatch):
+    told, began = [], Recorder.began
+
+    def idle_too(recorder, trial):
+        began(recorder, trial)
+        recorder.idle(3)
+
+    monkeypatch.setattr(Recorder, "began", idle_too)
+    monkeypatch.setattr(driver, "promote_ahead", lambda jobs, keepers, idle: told.append((list(jobs), idle)))
+    words = ("--space", done[0].parent / "mine.yaml", "--name", "third", "--seed", 5, "--trials", 3, "--no-asha")
+    counts = ("--finalists", 2, "--seeds", 1)
+    assert search_here(REPO, "--results", done[0], *words, *counts, *options()) == 0
+    folder = done[0] / "searches" / "third"
+    trials = {row["hash"]: folder / row["folder"] for row in rows(folder / "trials.csv")}
+    best = [trials[row["hash"]] for row in rows(folder / "leaderboard.csv")]
+    assert len(told) == 2  # with the repeats, not with the trials before them
+    for jobs, idle in told:
+        assert {trial for trial, _ in jobs} == set(best) and idle == 3
 
 
 def test_pandas_lines_of_the_readme_print_what_they_promise(done, monkeypatch, capsys):

@@ -12,7 +12,7 @@ from ecggen.configfile import apply_settings
 from ecggen.leaderboard import LEADERBOARD_FILE, read_leaderboard
 from ecggen.runid import run_hash
 from search.compare import rank
-from search.finals import candidates, conclude, data_words, finalists, judged_sums, repeats, with_seed
+from search.finals import candidates, certain, conclude, data_words, finalists, judged_sums, repeats, with_seed
 from search.keepers import Keepers
 from search.ledger import Ledger, equal_runs
 from search.trialfile import COMPLETED, FAILED, REUSED, RUNNING, STOPPED
@@ -303,6 +303,13 @@ def test_a_leaderboard_is_as_old_as_the_last_training_and_not_as_its_making(ledg
     conclude(order_of(), ledger, tmp_path, Keepers(1, 1), lambda line: None)
     when = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(1e9 + 5))
     assert {line["when"] for line in read_leaderboard(tmp_path / LEADERBOARD_FILE)} == {when}
+
+
+def test_what_has_its_folder_already_need_not_be_made(ledger, proven, tmp_path):
+    first, second = proven
+    assert certain(ledger, proven, tmp_path) == [(ledger.folder / trial.key, "m1s1k1") for trial in proven]
+    keep(tmp_path, first, "m1s1k1_step6")
+    assert certain(ledger, proven, tmp_path) == [(ledger.folder / second.key, "m1s1k1")]
 
 
 def test_a_promoted_folder_stays_in_the_leaderboard_whatever_became_of_the_trial(ledger, proven, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, Future, wait
 from functools import partial
 
 import pytest
@@ -19,8 +19,9 @@ from ecggen.runs import load_run, run_and_keep
 from ecggen.stepfolder import find_run
 from ecggen.train import train
 from search.keepers import Keepers
-from search.promote import promote, promote_ahead, promote_all
+from search.promote import forget_ahead, promote, promote_ahead, promote_all
 from tests.conftest import REPO
+from tests.test_main import write_arrays
 from tests.test_runs import same_card
 from tests.tiny import tiny_run
 from tests.user_fault import fault_of
@@ -123,36 +124,106 @@ def test_where_a_process_was_killed_before_it_had_work_this_one_does_it(searched
     assert not [line for line in said if "not promoted" in line]
 
 
-@pytest.mark.parametrize("idle", [0, 1, 2, 5])
-def test_as_many_are_promoted_ahead_as_workers_are_idle(searched, tmp_path, monkeypatch, idle):
-    monkeypatch.setattr("search.keepers.ProcessPoolExecutor", Slow)
-    first, second = searched / "trials" / "0001_m1s1k1", searched / "finalists" / "m1s1k1" / "seed5"
-    jobs = [(first, "m1s1k1"), (second, "m2s1k1"), (searched / "trials" / "0002_m3s1k1", "m3s1k1")]  # no such trial
+class Idle:
+    """A pool that never gets to work."""
+
+    def __init__(self, *arguments):
+        pass
+
+    def submit(self, work, *arguments):
+        return Future()
+
+    def shutdown(self, **how):
+        pass
+
+
+@pytest.mark.parametrize(("idle", "begun"), [(0, 0), (1, 1), (2, 2), (5, 3)])
+def test_as_many_are_made_ahead_as_workers_are_idle(tmp_path, monkeypatch, idle, begun):
+    monkeypatch.setattr("search.keepers.ProcessPoolExecutor", Idle)
+    jobs = [(tmp_path / name, "m1s1k1") for name in "abc"]
     with Keepers(3, 3) as keepers:
         for _ in range(3):
-            promote_ahead(jobs, tmp_path, keepers, idle)
-            assert keepers.busy == len(keepers.begun) == min(idle, 3)
-        said = []
-        one, other, nothing = promote_all(jobs, tmp_path, keepers, said.append)
-    assert (one.name, other.name, nothing) == ("m1s1k1_step6", "m2s1k1_step6", None)
-    assert [line.split(":")[0] for line in said] == ["0002_m3s1k1"]  # not that it was there already
+            promote_ahead(jobs, keepers, idle)
+            assert list(keepers.begun) == jobs[:begun] and keepers.busy == begun
+        next(iter(keepers.begun.values()), Future()).set_result(None)
+        promote_ahead(jobs, keepers, idle)
+        assert len(keepers.begun) == min(3, begun + (idle > 0))
 
 
-def test_of_one_run_id_none_is_promoted_ahead(tmp_path, monkeypatch):
-    monkeypatch.setattr("search.keepers.ProcessPoolExecutor", Slow)
-    jobs = [(tmp_path / "a", "m1s1k1"), (tmp_path / "b", "m1s1k1"), (tmp_path / "c", "m1s2k1")]
+def test_a_single_one_is_left_to_this_process(tmp_path, monkeypatch):
+    monkeypatch.setattr("search.keepers.ProcessPoolExecutor", Idle)
     with Keepers(3, 3) as keepers:
-        promote_ahead(jobs, tmp_path, keepers, idle=3)
-        assert list(keepers.begun) == jobs[2:]
+        promote_ahead([(tmp_path / "a", "m1s1k1")], keepers, idle=3)
+        assert not keepers.begun
 
 
-def test_what_a_killed_process_had_begun_ahead_is_done_here(searched, tmp_path):
-    job = (searched / "trials" / "0001_m1s1k1", "m1s1k1")
-    said = []
+@pytest.fixture
+def two(searched, tmp_path):
+    """Copies of two trials of one run id, to be promoted ahead."""
+    places = ("trials/0001_m1s1k1", "finalists/m1s1k1/seed5")
+    return [(shutil.copytree(searched / place, tmp_path / "small-night" / place), "m1s1k1") for place in places]
+
+
+def test_what_was_made_ahead_is_moved_and_is_what_would_have_been_made(searched, two, tmp_path):
+    one, other = [promote(trial, runid, tmp_path / "b", threads=1) for trial, runid in two]
+    expected = [(place.name, read_card(place), sorted(map(names_alike, place.iterdir()))) for place in (one, other)]
     with Keepers(2, 2) as keepers:
-        keepers.begin(job, partial(os._exit, 1))
-        (folder,) = promote_all([job], tmp_path, keepers, said.append)
-    assert find_run(tmp_path, "m1s1k1_step6") == folder and not said
+        promote_ahead(two, keepers, idle=2)
+        wait(keepers.begun.values())
+        made = [(trial / "ahead" / "m1s1k1_step6" / "metrics.json").stat().st_ino for trial, _ in two]
+        assert not (tmp_path / "a").exists()
+        said = []
+        kept = promote_all(two, tmp_path / "a", keepers, said.append)
+    assert [(place / "metrics.json").stat().st_ino for place in kept] == made
+    for place, (name, card, names) in zip(kept, expected, strict=True):
+        assert place.name == name and sorted(map(names_alike, place.iterdir())) == names
+        assert same_card(read_card(place), card)
+        assert json.loads((place / "run_info.json").read_text())["search"] == "small-night"
+    assert len(said) == 1 and "goes to m1s1k1_step6_" in said[0]  # of one run id
+    for trial, _ in two:
+        forget_ahead(trial)
+        assert not (trial / "ahead").exists()
+
+
+def test_another_folder_that_is_linked_to_is_left_where_it_is(two, tmp_path):
+    trial, runid = two[0]
+    others = promote(trial, runid, tmp_path / "others", threads=1)
+    (trial / "ahead").symlink_to(tmp_path / "others")
+    assert promote(trial, runid, tmp_path / "results", threads=1).parent == tmp_path / "results"
+    assert find_run(tmp_path / "others", runid) == others and (others / "model.safetensors").is_file()
+
+
+def test_what_failed_ahead_or_was_killed_is_done_when_it_is_asked_for(two, tmp_path):
+    model = two[0][0] / "model.safetensors"
+    content = model.read_bytes()
+    model.unlink()
+    with Keepers(2, 2) as keepers:
+        promote_ahead(two, keepers, idle=1)
+        wait(keepers.begun.values())
+        keepers.begin(two[1], partial(os._exit, 1))
+        model.write_bytes(content)
+        said = []
+        assert all(promote_all(two, tmp_path / "results", keepers, said.append))
+    assert not [line for line in said if "not promoted" in line]
+
+
+def test_one_that_was_begun_ahead_and_is_left_alone_is_waited_for(two, tmp_path):
+    with Keepers(2, 2) as keepers:
+        promote_ahead(two, keepers, idle=1)
+        promote(*two[1], tmp_path)  # another process was quicker
+        (folder,) = promote_all(two[:1], tmp_path, keepers, print)
+        assert keepers.busy == 0 and (folder / "DONE").is_file()
+
+
+def test_a_run_without_a_head_says_so_wherever_it_was_made(tmp_path):
+    data = {"data__source": "arrays", "data__root": str(write_arrays(tmp_path / "data", labels=("a",)))}
+    runs = [tiny_run(train__seed=seed, **data) for seed in (1, 2)]
+    jobs = [(write_trial(tmp_path / "trials" / str(at), run), "m1s1k1") for at, run in enumerate(runs)]
+    with Keepers(2, 2) as keepers:
+        promote_ahead(jobs, keepers, idle=1)
+        said = []
+        promote_all(jobs, tmp_path / "results", keepers, said.append)
+    assert len([line for line in said if line.startswith("no head")]) == 2
 
 
 class Slow:
