@@ -26,19 +26,26 @@ class _CtrlC:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
-            with suppress(Exception):
-                self.before_end()
-            os.write(sys.stderr.fileno(), f"{self.last_words()}\n".encode())
-            os._exit(EXIT_INTERRUPTED)  # Ray's processes, and ours, end with their parent
+            self.end(number, frame)
         self.asked = True
         if not callable(signal.getsignal(RAY_LISTENS)):
             raise KeyboardInterrupt
         signal.raise_signal(RAY_LISTENS)
 
+    def end(self, number: int, frame: FrameType | None) -> None:
+        """End the process with its last words. Ray's processes, and ours, end with their parent."""
+        with suppress(Exception):
+            self.before_end()
+        os.write(sys.stderr.fileno(), f"{self.last_words()}\n".encode())
+        os._exit(EXIT_INTERRUPTED)
+
 
 @contextmanager
 def twice(last_words: Callable[[], str]) -> Iterator[None]:
     """Within, the first Ctrl-C is a KeyboardInterrupt or ends a round of Ray Tune; the second one ends the process.
+
+    So does SIGTERM, the first one: batch systems, containers and machines that are shut down send it to Ray's processes
+    as well, so that there is nobody left who could wind down, and kill what has not ended soon.
 
     Args:
         last_words: the line that is then left on stderr.
@@ -46,11 +53,16 @@ def twice(last_words: Callable[[], str]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, _CtrlC(last_words))
+    handler = _CtrlC(last_words)
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, handler.end),
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handled in before.items():
+            signal.signal(number, handled)
 
 
 @contextmanager
