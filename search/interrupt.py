@@ -44,7 +44,7 @@ class _CtrlC:
 def twice(last_words: Callable[[], str]) -> Iterator[None]:
     """Within, the first Ctrl-C is a KeyboardInterrupt or ends a round of Ray Tune; the second one ends the process.
 
-    So does SIGTERM, the first one: batch systems, containers and machines that are shut down send it to Ray's processes
+    So does the first SIGTERM: batch systems, containers and machines that are shut down send it to Ray's processes
     as well, so that there is nobody left who could wind down, and kill what has not ended soon.
 
     Args:
