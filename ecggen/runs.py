@@ -161,17 +161,18 @@ def keep_trained(
 
 
 def keep_made(made: Path, run: RunConfig, runid: str, results: Path, say: Say = print) -> Path:
-    """Move the finished folder of a run, which `keep_trained` made elsewhere, to its place among the results.
+    """Copy the finished folder of a run, which `keep_trained` made elsewhere, to its place among the results.
 
     Args:
-        made: the folder; it is an unfinished one afterwards, where there was none of an equal run.
+        made: the folder.
         run, runid, results, say: as for `keep_trained`, whose errors are raised and whose folder is returned.
     """
     with claim_folder(results, runid, run.train.steps, run_hash(run)) as claim:
         _say_claim(claim, say)
         if claim.state != "reuse":
             _say_headless(load_model(made / MODEL_FILE).head is not None, run, say)
-            claim.take(made)
+            claim.fill(made)
+            (claim.folder / TRAINING_FILE).unlink(missing_ok=True)
         return claim.folder
 
 

@@ -18,7 +18,7 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from ecggen.atomic import remove_leftovers, target_of, write_text
+from ecggen.atomic import remove_leftovers, target_of, whole_file, write_text
 from ecggen.errors import UserError
 from ecggen.events import PREFIX as EVENTS
 from ecggen.plainfile import read_plain
@@ -55,16 +55,14 @@ class Claim:
         assert self._lock is not None and self._lock.is_locked, f"{self.folder}: expected a claim that is held"
         write_text(self.folder / DONE, self.run_hash + "\n")
 
-    def take(self, made: Path) -> None:
-        """Moves the files of a finished folder of the same run here, which is complete then.
-
-        A kill in between leaves both unfinished. What was here of an unfinished run goes.
-        """
-        (made / DONE).unlink()
-        _empty(self.folder)
-        for entry in list(made.iterdir()):
-            if entry.name not in (_LOCK, _HASH):
-                shutil.move(entry, self.folder / entry.name)
+    def fill(self, made: Path) -> None:
+        """Copies the files of a finished folder of the same run here, which is complete then; others here stay."""
+        for old in self.folder.glob(f"{EVENTS}.*"):
+            old.unlink()
+        for entry in made.iterdir():
+            if entry.is_file() and not entry.is_symlink() and entry.name not in (_LOCK, _HASH, DONE):
+                with whole_file(self.folder / entry.name) as temporary:
+                    shutil.copyfile(entry, temporary)
         self.finish()
 
     def release(self) -> None:

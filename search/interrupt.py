@@ -36,7 +36,8 @@ class _CtrlC:
         """End the process with its last words. Ray's processes, and ours, end with their parent."""
         with suppress(Exception):
             self.before_end()
-        os.write(sys.stderr.fileno(), f"{self.last_words()}\n".encode())
+        with suppress(OSError):  # nobody reads any more
+            os.write(sys.stderr.fileno(), f"{self.last_words()}\n".encode())
         os._exit(EXIT_INTERRUPTED)
 
 

@@ -165,9 +165,9 @@ def _promoted(trial: Path, runid: str, results: Path, threads: int | None = None
 
 
 def _begun(pool: Executor, keepers: Keepers, job: Job, results: Path) -> Callable[[], Promoted]:
-    """What gives the outcome of a job: a process of the pool, or this one where there is little left to do.
+    """What gives the outcome of a job: a process of the pool, or this one.
 
-    That is so where the folder is made, or a process was killed before.
+    This one copies what was made ahead, and steps in where that came to nothing or a process was killed before.
     """
     work = partial(_promoted, *job, results, threads=1)
     if job in keepers.begun:

@@ -68,26 +68,30 @@ def test_an_unfinished_run_is_carried_on(tmp_path):
         assert (folder / "checkpoint").exists()
 
 
-def test_what_was_made_elsewhere_is_moved_here_and_replaces_what_was_unfinished(tmp_path):
+def test_what_was_made_elsewhere_is_copied_here_beside_what_is_there(tmp_path):
+    made = finish(tmp_path / "elsewhere")
+    (made / "link").symlink_to(made / "metrics.json")
+    folder = begin(tmp_path / "results")
+    (folder / "metrics.json").write_text("of before")
+    with claim_folder(tmp_path / "results", "m1s1k1", 6, A) as claim:
+        claim.fill(made)
+    assert (folder / "metrics.json").read_text() == "result" and (folder / "checkpoint").exists()
+    assert not (folder / "link").exists() and (made / "DONE").exists()
+    assert find_run(tmp_path / "results", "m1s1k1") == folder
+
+
+def test_where_the_disk_is_full_the_copy_is_unfinished_and_nothing_is_lost(tmp_path, monkeypatch):
     made = finish(tmp_path / "elsewhere")
     folder = begin(tmp_path / "results")
-    with claim_folder(tmp_path / "results", "m1s1k1", 6, A) as claim:
-        claim.take(made)
-    assert (folder / "metrics.json").read_text() == "result" and not (folder / "checkpoint").exists()
-    assert find_run(tmp_path / "results", "m1s1k1") == folder
-    assert not (made / "DONE").exists()
 
+    def full(*copied):
+        raise OSError(28, "No space left on device")
 
-def test_a_kill_while_it_is_moved_leaves_neither_finished(tmp_path, monkeypatch):
-    made = finish(tmp_path / "elsewhere")
-
-    def killed(*moved):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("ecggen.stepfolder.shutil.move", killed)
-    with pytest.raises(KeyboardInterrupt), claim_folder(tmp_path / "results", "m1s1k1", 6, A) as claim:
-        claim.take(made)
-    assert not list(tmp_path.rglob("DONE"))
+    with monkeypatch.context() as patch, claim_folder(tmp_path / "results", "m1s1k1", 6, A) as claim:
+        patch.setattr("ecggen.stepfolder.shutil.copyfile", full)
+        assert "free space and carry on" in fault_of(claim.fill, made)
+    assert (folder / "checkpoint").exists() and not (folder / "DONE").exists()
+    assert (made / "DONE").exists() and (made / "metrics.json").read_text() == "result"
 
 
 def test_force_begins_an_unfinished_run_anew(tmp_path):

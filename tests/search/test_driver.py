@@ -188,7 +188,13 @@ def test_finalists_are_made_ahead_as_soon_as_they_are_known(done, monkeypatch):
         recorder.idle(3)
 
     monkeypatch.setattr(Recorder, "began", idle_too)
-    monkeypatch.setattr(driver, "promote_ahead", lambda jobs, keepers, idle: told.append((list(jobs), idle)))
+
+    def ahead(jobs, keepers, idle):
+        told.append((list(jobs), idle))
+        for trial, _ in jobs:
+            (trial / "ahead" / "m1s1k1_step9").mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr(driver, "promote_ahead", ahead)
     words = ("--space", done[0].parent / "mine.yaml", "--name", "third", "--seed", 5, "--trials", 3, "--no-asha")
     counts = ("--finalists", 2, "--seeds", 1)
     assert search_here(REPO, "--results", done[0], *words, *counts, *options()) == 0
@@ -198,6 +204,7 @@ def test_finalists_are_made_ahead_as_soon_as_they_are_known(done, monkeypatch):
     assert len(told) == 2  # with the repeats, not with the trials before them
     for jobs, idle in told:
         assert {trial for trial, _ in jobs} == set(best) and idle == 3
+    assert not list(folder.rglob("ahead"))  # in the end
 
 
 def test_pandas_lines_of_the_readme_print_what_they_promise(done, monkeypatch, capsys):

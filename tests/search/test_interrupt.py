@@ -1,5 +1,6 @@
 """Ctrl-C: what is to be tidied before the last words is tidied as long as it is there, and no longer."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -44,6 +45,14 @@ with interrupt.twice(lambda: "last words"), interrupt.before_end(lambda: print("
 def test_sigterm_ends_at_once_with_the_last_words():
     done = subprocess.run([sys.executable, "-c", TERMINATED], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "tidy\n", "last words\n")
+
+
+def test_sigterm_ends_what_nobody_reads_any_more():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", TERMINATED], stdout=subprocess.DEVNULL, stderr=writer)
+    os.close(writer)
+    assert done.returncode == 130
 
 
 def test_outside_sigterm_is_what_it_was():
