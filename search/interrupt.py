@@ -63,7 +63,7 @@ def twice(last_words: Callable[[], str]) -> Iterator[None]:
         yield
     finally:
         for number, handled in before.items():
-            signal.signal(number, handled)
+            signal.signal(number, signal.SIG_DFL if handled is None else handled)  # None: not one of Python's
 
 
 @contextmanager
