@@ -1,6 +1,6 @@
 """How long a training step waits for its data: PTB-XL from its cache, a trial's one thread.
 
-    records        `ECGDataset.batch`: one gather from the memory-mapped store, one conversion to single precision
+    records        `ECGDataset.signals`: one gather from the memory-mapped store, one conversion to single precision
     what is shown  the order of the records, the leads that a step shows, the beat windows
     the rest       what computes: forward, estimation, loss, backward, optimizer
 
@@ -54,17 +54,18 @@ def steps(run: RunConfig) -> list[tuple[float, float, float]]:
     """Seconds of the records, of what is shown, and of all, for each step of a training."""
     torch.set_num_threads(1)
     trainer = Trainer(run, None)
-    records = Timed(trainer.train_set.batch)
-    trainer.train_set.batch = records  # type: ignore[method-assign]
-    shown = [Timed(training.records_of_step), Timed(training.shown_leads), Timed(trainer._boundaries)]
-    training.records_of_step, training.shown_leads, trainer._boundaries = shown  # type: ignore[assignment,method-assign]
+    records = Timed(trainer.train_set.signals)
+    trainer.train_set.signals = records  # type: ignore[method-assign]
+    scene = Timed(training.scene_of_step)
+    training.scene_of_step = scene  # type: ignore[assignment]
     found = []
     for _ in range(WARM + STEPS):
         begin = time.perf_counter()
         trainer.train_step()
         trainer.step += 1
-        found.append((records.taken(), sum(one.taken() for one in shown), time.perf_counter() - begin))
-    training.records_of_step, training.shown_leads = shown[0].function, shown[1].function
+        read = records.taken()
+        found.append((read, scene.taken() - read, time.perf_counter() - begin))
+    training.scene_of_step = scene.function  # type: ignore[assignment]
     return found[WARM:]
 
 

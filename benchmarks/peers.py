@@ -12,16 +12,15 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks.step import CHUNK, MODE, interleaved, moved_weights, ratio, stepping, trainer
 from ecggen.config import EncoderConfig
-from ecggen.curriculum import records_of_step, shown_leads
+from ecggen.curriculum import scene_of_step
 from ecggen.leads import LEADS
 from ecggen.optimizer import make_optimizer
-from ecggen.train import SHOW, Trainer
+from ecggen.train import Trainer
 
 REPEATS, WARM_UP = 30, 3
 LAYERS = 2  # with the wide read-out the nearest number of weights to ours
@@ -68,14 +67,12 @@ class PlainTraining:
     def train_step(self) -> float:
         """One optimizer step; the loss."""
         seen, cfg = self.seen, self.seen.cfg
-        batch = seen.train_set.batch(records_of_step(cfg, self.step, len(seen.train_set)))
-        rng = np.random.default_rng((cfg.seed, SHOW, self.step))
-        shown = shown_leads(cfg, rng, batch["lead_mask"])
-        meta = seen.model.tokenizer.cut(batch["ecg"], shown, seen._boundaries(batch, rng))
+        scene = scene_of_step(cfg, self.step, seen.train_set, seen.model.tokenizer)
+        meta = seen.model.tokenizer.cut(scene.ecg, scene.shown, scene.windows)
         real = meta["beat_mask"][:, None, :]
-        present = shown[:, :, None] & real
+        present = scene.shown[:, :, None] & real
         drawn = self.model(meta["beats"] * present[..., None], present)
-        kept = (batch["lead_mask"][:, :, None] & real)[..., None]
+        kept = (scene.lead_present[:, :, None] & real)[..., None]
         loss = ((drawn[:, :, None] - meta["beats"]) * kept).square().sum() / kept.sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

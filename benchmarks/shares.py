@@ -11,15 +11,14 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks.step import CHUNK, MODE, trainer
-from ecggen.curriculum import records_of_step, shown_leads
+from ecggen.curriculum import scene_of_step
 from ecggen.losses import loss_terms, total_loss
 from ecggen.optimizer import learning_rate
-from ecggen.train import SHOW, Trainer
+from ecggen.train import Trainer
 
 REPEATS, WARM_UP = 30, 3
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -49,19 +48,15 @@ class Parts:
         """One training step; seconds of each part."""
         self.seconds = {}
         training, model, cfg = self.training, self.training.model, self.training.cfg
-        rng = np.random.default_rng((cfg.seed, SHOW, training.step))
-        items = records_of_step(cfg, training.step, len(training.train_set))
-        batch = self.timed("data", lambda: training.train_set.batch(items))
-        shown = self.timed("data", lambda: shown_leads(cfg, rng, batch["lead_mask"]))
-        spans = self.timed("beats and tokens", lambda: training._boundaries(batch, rng))
-        x, meta = self.timed("beats and tokens", lambda: model.tokenizer(batch["ecg"], shown, spans))
+        scene = self.timed("data", lambda: scene_of_step(cfg, training.step, training.train_set, model.tokenizer))
+        x, meta = self.timed("beats and tokens", lambda: model.tokenizer(scene.ecg, scene.shown, scene.windows))
         masks = meta["lead_mask"], meta["beat_mask"]
         x_cut = cut(x)
         h = self.timed("encoder", lambda: model.encoder(x_cut, *masks))
         h_cut = cut(h)
         found = self.timed("estimation", lambda: model.ttt(h_cut, *masks))
         w_cut = cut(found["W_seq"])
-        loss = self.timed("rendering and loss", lambda: self.loss(w_cut, meta, batch["lead_mask"]))
+        loss = self.timed("rendering and loss", lambda: self.loss(w_cut, meta, scene.lead_present))
         for group in training.optimizer.param_groups:
             group["lr"] = learning_rate(cfg, training.step)
         training.optimizer.zero_grad(set_to_none=True)

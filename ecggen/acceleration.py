@@ -6,12 +6,13 @@ with room for them keeps the signals.
 
 import os
 import shutil
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from ecggen.data.pipeline import ECGDataset
 from ecggen.errors import UserError
-from ecggen.models.ecggen import ECGGenModel
 
 ROOM = 0.5  # share of a GPU's free memory that the training signals may take
 COMPILERS = ("c++", "g++", "clang++", "cl")
@@ -34,10 +35,10 @@ def half_precision(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
-def compile_model(model: ECGGenModel) -> None:
-    """Compile the encoder, for any number of beats at once; the weights keep their names.
+def compiled(function: Callable[..., Tensor], device: torch.device) -> Callable[..., Tensor]:
+    """The same function compiled as a whole, way back included; on a GPU replayed as CUDA graphs.
 
-    Estimation is a loop over as many chunks as a batch has, and would be compiled anew for each number.
+    Each shape of its inputs is compiled by itself.
 
     Raises UserError where no C++ compiler is found, which PyTorch needs for it.
     """
@@ -47,7 +48,10 @@ def compile_model(model: ECGGenModel) -> None:
             f"train.compile: expected a C++ compiler ({', '.join(COMPILERS)} or $CXX), got none; install one or set "
             "train.compile=false"
         )
-    model.encoder.compile(dynamic=True)
+    whole: Callable[..., Tensor] = torch.compile(
+        function, dynamic=False, mode="reduce-overhead" if device.type == "cuda" else None
+    )
+    return whole
 
 
 def keep_signals_near(dataset: ECGDataset, device: torch.device) -> bool:

@@ -176,7 +176,7 @@ class TrainConfig:
     threads: int = 0  # torch threads, 0 = one a core
     device: str = "auto"  # one of DEVICES
     precision: str = "fp32"  # one of PRECISIONS: with bf16 tokenizer and encoder compute in half, W and leads do not
-    compile: bool = False  # torch.compile of the encoder, which takes a while at first; needs a C++ compiler
+    compile: bool = False  # torch.compile of the whole step, for GPUs: minutes at first; needs a C++ compiler
     head: str = "linear"  # one of HEADS: fitted on frozen W after training
     loss: LossConfig = field(default_factory=LossConfig)
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ecggen.config import RunConfig, TokenizerConfig
-from ecggen.data.beats import segment
+from ecggen.data.beats import peak_table, segment
 from ecggen.data.preprocess import MAX_RATE, LeftOut, Window, mend, preprocess
 from ecggen.data.recording import Recording
 from ecggen.data.rpeaks import detect_r_peaks
@@ -149,8 +149,10 @@ def _peaks(windows: list[Window], run: RunConfig) -> Iterator[torch.Tensor]:
 
 def _beats(peaks: torch.Tensor, samples: int, cfg: TokenizerConfig) -> tuple[np.ndarray, bool]:
     """Beat windows [n, 2] in samples as the tokenizer cuts them, and whether it finds too few beats."""
-    found = segment(peaks if cfg.segmentation == "rr" else None, samples, cfg.beat_len, cfg.before)
-    return np.array(found.spans, float).reshape(-1, 2), found.fallback
+    table, counts = peak_table([peaks])
+    found = segment(table if cfg.segmentation == "rr" else None, counts, samples, cfg.beat_len, cfg.before)
+    (spans,) = found.windows.spans()
+    return np.array(spans, float).reshape(-1, 2), bool(found.fallback)
 
 
 def _cut(recording: Recording, span: Span, looked: tuple[float, float], have: int) -> np.ndarray:

@@ -106,7 +106,7 @@ def loss_terms(
         "loop_closure": loop_closure(v) * whole,
         "state_path": state_path(out["W_seq"], w_start, real),
         "residual": _mean_square(out["residual_seq"]) * whole / drawn.clamp(min=1e-8),
-        "geometry": projection.deviation() + projection.bending(out["W_seq"][real]),
+        "geometry": projection.deviation() + projection.bending(out["W_seq"], real),
     }
 
 

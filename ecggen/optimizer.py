@@ -1,11 +1,12 @@
 """How weights move: the learning rate of each step, the optimizer, and the running mean that is judged and kept."""
 
+import copy
 import inspect
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ecggen.config import TrainConfig
 
@@ -46,11 +47,29 @@ def make_optimizer(model: nn.Module, cfg: TrainConfig) -> torch.optim.AdamW:
     return EagerAdamW(groups, lr=cfg.lr, betas=BETAS, fused=learned[0][1].is_cuda or None)
 
 
-def running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Mean over about the last 1 / (1 - decay) steps, at the start over about the last ninth of those that were."""
+class RunningMean(nn.Module):
+    """Weights averaged over about the last 1 / (1 - decay) steps, at the start over the last ninth of those that were.
 
-    def advanced(mean: Tensor, value: Tensor, steps: Tensor | int) -> Tensor:
+    `module` is a copy of the model that holds them. How many steps there were stays on the CPU, where nothing has to be
+    waited for to know it.
+    """
+
+    n_averaged: Tensor
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(model)
+        self.decay = decay
+        self.register_buffer("n_averaged", torch.tensor(0))
+
+    def kept(self) -> float:
+        """Share of the mean that the next step leaves."""
+        steps = int(self.n_averaged)
         # The first weights know nothing: with a decay of .999 they would be half of the mean for 700 steps.
-        return torch.lerp(mean, value, 1 - min(decay, (1 + int(steps)) / (10 + int(steps))))
+        return min(self.decay, (1 + steps) / (10 + steps)) if steps else 0.0
 
-    return advanced
+    def update(self, model: nn.Module) -> None:
+        """Take in the weights of one more step."""
+        own, new = ([p.detach() for p in of.parameters()] for of in (self.module, model))
+        get_ema_multi_avg_fn(self.kept())(own, new, None)
+        self.n_averaged += 1

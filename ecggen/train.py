@@ -18,10 +18,9 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from ecggen.acceleration import (
-    compile_model,
+    compiled,
     half_precision,
     keep_signals_near,
     resolve_device,
@@ -29,22 +28,21 @@ from ecggen.acceleration import (
 )
 from ecggen.checkpoint import load_training, save_training
 from ecggen.config import RunConfig
-from ecggen.curriculum import records_of_step, shown_leads
-from ecggen.data.beats import Span
+from ecggen.curriculum import DROPOUT, Scene, scene_of_step
+from ecggen.data.beats import BeatWindows
 from ecggen.data.pipeline import ECGDataset
 from ecggen.errors import Interrupted, UserError
 from ecggen.eval import validate
 from ecggen.losses import loss_terms, total_loss
 from ecggen.memory import lacks_memory, room_for
 from ecggen.models.ecggen import ECGGenModel
-from ecggen.optimizer import learning_rate, make_optimizer, running_mean
+from ecggen.optimizer import RunningMean, learning_rate, make_optimizer
 from ecggen.progress import TrainingBar
 
 Report = Callable[[int, dict[str, float]], bool | None]
 
 CHOOSES = "val_hidden_r"  # the metric of the best checkpoint; `val_r` stands in where no precordial is hidden
-# Streams of random numbers that must not be one another's.
-SHOW, DROPOUT = 1, 2  # `curriculum` has the one of the order of records
+SIZES = 8  # beats: a compiled step that sees all beats has a multiple of these
 
 
 @dataclass
@@ -115,9 +113,9 @@ class Trainer:
         self.optimizer = make_optimizer(self.model, run.train)
         self.mean = None
         if run.train.average > 0:
-            self.mean = AveragedModel(self.model, avg_fn=running_mean(run.train.average))
-        if run.train.compile:
-            compile_model(self.model)
+            self.mean = RunningMean(self.model, run.train.average)
+        self.loss_of: Callable[..., Tensor] = compiled(self._loss, self.device) if run.train.compile else self._loss
+        self.ahead: Scene | None = None
         keep_signals_near(self.train_set, self.device)
         self.step, self.seconds = 0, 0.0
         self.losses: list[float] = []  # since the last validation
@@ -146,57 +144,56 @@ class Trainer:
     def train_step(self) -> float:
         """One optimizer step; the loss. Raises UserError where it or its gradient is not finite."""
         cfg = self.cfg
-        batch = self.train_set.batch(records_of_step(cfg, self.step, len(self.train_set)))
-        rng = np.random.default_rng((cfg.seed, SHOW, self.step))
-        lead_present = batch["lead_mask"]
-        shown = shown_leads(cfg, rng, lead_present).to(self.device)
-        boundaries = self._boundaries(batch, rng)
+        scene = self._scene(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(cfg, self.step)
         torch.manual_seed(int(np.random.SeedSequence((cfg.seed, DROPOUT, self.step)).generate_state(1)[0]))
         self.model.train()
-        with half_precision(self.device, cfg.precision):
-            out = self.model.forward_gen(batch["ecg"].to(self.device), shown, boundaries)
-        state = self.model.ttt.state
-        terms = loss_terms(
-            out,
-            lead_present.to(self.device),
-            self.model.projection,
-            state.prior,
-            self.run.model.ttt.chunk_size,
-            cfg.robust,
-        )
-        loss = total_loss(terms, cfg.loss)
-        value = float(loss.detach())
+        loss, norm = self._gradients(scene)
+        self.ahead = scene_of_step(cfg, self.step + 1, self.train_set, self.model.tokenizer)  # while a GPU computes
+        value, length = torch.stack([loss, norm]).cpu().tolist()  # the one time that a step waits for it
         if not math.isfinite(value):
             raise UserError(
                 f"loss: expected a finite number, got {value} at step {self.step + 1}; lower train.lr or train.clip"
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip))
         # A norm that overflows clips everything to zero; a number that is none would stay in the weights for ever.
-        if not math.isfinite(norm) and not all(_is_finite(weight.grad) for weight in self.model.parameters()):
+        if not math.isfinite(length) and not all(_is_finite(weight.grad) for weight in self.model.parameters()):
             raise UserError(
                 f"gradient: expected finite numbers, got others at step {self.step + 1}; lower train.lr or train.clip"
             )
         self.optimizer.step()
         if self.mean is not None:
-            self.mean.update_parameters(self.model)
+            self.mean.update(self.model)
         return value
 
-    def _boundaries(self, batch: dict[str, Any], rng: np.random.Generator) -> list[list[Span]]:
-        """Beat windows from the cached R peaks: some neighbouring beats of each record, shifted a little.
+    def _scene(self, step: int) -> Scene:
+        """What a step sees, where it was not laid out ahead."""
+        if self.ahead is not None and self.ahead.step == step:
+            return self.ahead
+        return scene_of_step(self.cfg, step, self.train_set, self.model.tokenizer)
 
-        At test time the beats are found on the shown leads alone and lie a few milliseconds elsewhere. Few beats are
-        enough to learn how one is read, and a step costs as much as its record with most beats.
-        """
-        tokenizer, samples = self.model.tokenizer, batch["ecg"].shape[-1]
-        shift = np.rint(rng.normal(0, self.cfg.boundary_jitter * tokenizer.fs, len(batch["r_peaks"]))).astype(int)
-        peaks = [p + int(s) for p, s in zip(batch["r_peaks"], shift, strict=True)]
-        return [
-            _neighbours(spans, self.cfg.max_beats, rng) for spans in tokenizer.boundaries_from_peaks(peaks, samples)
-        ]
+    def _gradients(self, scene: Scene) -> tuple[Tensor, Tensor]:
+        """The loss, and the norm of its gradient, which is clipped and left with the weights. No GPU is waited for."""
+        inputs = (scene.ecg, scene.lead_present, scene.shown, *self._same_size(scene.windows))
+        loss = self.loss_of(*(part.to(self.device) for part in inputs))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        return loss.detach(), nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.clip)
+
+    def _same_size(self, windows: BeatWindows) -> BeatWindows:
+        """Windows as they are, or padded to few sizes where each size is compiled by itself."""
+        beats = windows.mask.shape[1]
+        return windows.padded(self.cfg.max_beats or -(-beats // SIZES) * SIZES) if self.cfg.compile else windows
+
+    def _loss(
+        self, ecg: Tensor, lead_present: Tensor, shown: Tensor, starts: Tensor, lengths: Tensor, real: Tensor
+    ) -> Tensor:
+        """The outer loss of what a step sees, see `Scene` and `BeatWindows`."""
+        cfg, model = self.cfg, self.model
+        with half_precision(self.device, cfg.precision):
+            out = model.forward_gen(ecg, shown, BeatWindows(starts, lengths, real))
+        prior, chunk = model.ttt.state.prior, self.run.model.ttt.chunk_size
+        return total_loss(loss_terms(out, lead_present, model.projection, prior, chunk, cfg.robust), cfg.loss)
 
     def judge(self) -> dict[str, float]:
         """Validate, keep the weights if they are the best so far, and write the row of the learning curve."""
@@ -264,12 +261,6 @@ def score(row: dict[str, float]) -> float:
     """What the best checkpoint is chosen by."""
     value = row.get(CHOOSES, math.nan)
     return value if math.isfinite(value) else row.get("val_r", math.nan)
-
-
-def _neighbours(spans: list[Span], most: int, rng: np.random.Generator) -> list[Span]:
-    """At most `most` neighbouring windows, the first one drawn; all of them with 0."""
-    first = int(rng.integers(0, max(1, len(spans) - most + 1)))
-    return spans[first : first + most] if most else spans
 
 
 @contextmanager

@@ -1,13 +1,14 @@
-"""Half precision, compilation, signals on a device: they change how long a training takes, and hardly what it finds."""
+"""Half precision, compilation, a GPU: they change how long a training takes, and hardly what it finds."""
 
 import pytest
 import torch
 
-from ecggen.acceleration import compile_model, keep_signals_near
+from ecggen.acceleration import keep_signals_near
 from ecggen.data.pipeline import ECGDataset
 from ecggen.errors import UserError
 from ecggen.runid import run_hash
-from ecggen.train import Trainer
+from ecggen.train import Trainer, train
+from tests.far_device import FAR, far_device
 from tests.models.conftest import hearts, small_model
 from tests.tiny import tiny_run
 
@@ -61,16 +62,114 @@ def test_a_cpu_keeps_no_signals():
     assert not keep_signals_near(dataset, torch.device("cpu")) and dataset.moved is None
 
 
+WAYS = {
+    "vector": {},
+    "mlp": {"model__fast_state__mode": "mlp"},
+    "ridge": {"model__ttt__estimator": "ridge"},
+    "amortised": {"model__ttt__estimator": "amortised"},
+    "prior": {"model__ttt__estimator": "prior"},
+    "autograd": {"model__ttt__inner_gradient": "autograd"},
+    "causal, own view, half": {
+        "model__encoder__attention": "causal",
+        "model__projection__view": "own",
+        "train__precision": "bf16",
+        "train__robust": 1.0,
+    },
+    "conv, all beats": {"model__tokenizer__token": "conv", "model__tokenizer__pace": True, "train__max_beats": 0},
+    "equal, mean": {"model__tokenizer__segmentation": "equal", "train__average": 0.9},
+}
+# The inner gradient by autograd is a way back within the way there, where PyTorch's compiler ends a graph.
+GRAPHS = [
+    pytest.param(way, marks=[] if way in ("vector", "mlp") else pytest.mark.slow) for way in WAYS if way != "autograd"
+]
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """One that is not there, see `far_device`."""
+    monkeypatch.setattr("ecggen.train.resolve_device", lambda name: FAR)
+    with far_device(monkeypatch) as device:
+        yield device
+
+
+def three_steps(trainer):
+    found = []
+    for trainer.step in range(3):
+        found.append(trainer.train_step())
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_step_on_a_gpu_finds_the_same_and_waits_for_it_once(monkeypatch, gpu, way):
+    far = Trainer(tiny_run(**WAYS[way]), None)
+    assert far.train_set.move_signals(FAR, 10**9)
+    gpu.waits.clear()
+    found = three_steps(far)
+    assert gpu.waits == ["aten._to_copy.default"] * 3
+    monkeypatch.undo()
+    assert found == pytest.approx(
+        three_steps(Trainer(tiny_run(**WAYS[way]), None)), rel=1e-3 if "half" in way else 1e-5
+    )
+
+
+def test_a_step_that_waits_or_mixes_devices_is_noticed(gpu, monkeypatch):
+    far = Trainer(tiny_run(), None)
+    whole = far.model.ttt.state.initial
+    for fault in (
+        lambda w: w + w[w > 0].sum(),
+        lambda w: w * float(w.detach().sum()),
+        lambda w: w * (2 if w.any() else 1),
+    ):
+        monkeypatch.setattr(far.model.ttt.state, "initial", lambda batch, fault=fault: fault(whole(batch)))
+        gpu.waits.clear()
+        far.train_step()
+        assert len(gpu.waits) == 2
+    monkeypatch.setattr(far.model.ttt.state, "initial", lambda batch: whole(batch) + torch.zeros(batch, 1))
+    with pytest.raises(RuntimeError, match="same device"):
+        far.train_step()
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # here it is done all the same
+def test_a_training_on_a_gpu_is_the_same_and_is_carried_on(tmp_path, monkeypatch, gpu):
+    run = tiny_run(train__average=0.9)
+    first = train(run, lambda step, _: step == 3, tmp_path, quiet=True)
+    assert first.stopped and first.model.projection.bias.device == FAR
+    far = train(run, folder=tmp_path, resume=True, quiet=True)
+    weights = {name: value.cpu() for name, value in far.model.state_dict().items()}
+    monkeypatch.undo()
+    near = train(run, quiet=True)
+    assert far.best["val_r"] == pytest.approx(near.best["val_r"], abs=1e-3)
+    for name, value in near.model.state_dict().items():
+        torch.testing.assert_close(weights[name], value, rtol=0.01, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's compiler warns of its own ways
+@pytest.mark.parametrize("way", GRAPHS)
+def test_a_step_is_one_graph_of_one_shape_and_finds_the_same(way):
+    """What CUDA graphs need; `max_beats` bounds the shape, and without it few sizes."""
+    plain, whole = (Trainer(tiny_run(**WAYS[way], train__compile=compiled), None) for compiled in (False, True))
+    shapes = []
+
+    def kept(graph, inputs):
+        shapes.append([tuple(value.shape) for value in inputs])
+        return graph
+
+    whole.loss_of = torch.compile(whole._loss, fullgraph=True, dynamic=False, backend=kept)
+    for step in range(3):
+        plain.step = whole.step = step
+        assert whole.train_step() == pytest.approx(plain.train_step(), rel=1e-3 if "half" in way else 1e-5)
+    assert len(shapes) == 1
+
+
 def test_compilation_without_a_compiler_is_refused_in_one_line(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(UserError, match=r"train\.compile: expected a C\+\+ compiler.*got none; install one"):
-        compile_model(small_model())
+        Trainer(tiny_run(train__compile=True), None)
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # PyTorch's compiler warns of its own ways
-def test_a_compiled_training_has_the_same_losses_and_weights_of_the_same_names():
-    assert losses(4, train__compile=True) == pytest.approx(losses(4), rel=1e-4)
-    model, plain = small_model(), small_model()
-    compile_model(model)
-    assert model.state_dict().keys() == plain.state_dict().keys()
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", ["vector", "mlp"])
+def test_a_compiled_training_has_the_same_losses(mode):
+    changes = {"model__fast_state__mode": mode}
+    assert losses(4, train__compile=True, **changes) == pytest.approx(losses(4, **changes), rel=1e-4)

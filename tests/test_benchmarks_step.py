@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from benchmarks import inference, memory, peers, resnet, shares, step
+from benchmarks import gpu, inference, memory, peers, resnet, shares, step
 from tests.tiny import TINY
 
 BASE = {path: value for path, value in TINY.items() if path not in (step.CHUNK, "train.steps")}
@@ -103,3 +103,17 @@ def test_without_torch_ecg_its_benchmark_says_what_to_call(monkeypatch, capsys):
     assert resnet.main() == 2
     said = capsys.readouterr().err
     assert "make bench-peer" in said and said.count("\n") == 1
+
+
+def test_trainings_for_a_gpu_have_a_row_each_and_several_run_at_once():
+    settings = {name: own for name, own in gpu.SETTINGS.items() if not own.get(gpu.COMPILE)}
+    rows = [cells(row) for row in gpu.rows(settings, 0.01, 1, **BASE)]
+    assert [row[0] for row in rows] == list(settings)
+    assert all(float(row[1].replace(",", "")) > 0 for row in rows)
+    assert gpu.side_by_side(2, 0.05, 1, **BASE) > 0
+
+
+def test_without_a_gpu_its_benchmark_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpu.main() == 0
+    assert capsys.readouterr().out.count("\n") == 1

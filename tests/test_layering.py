@@ -70,7 +70,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.cardtext": ("ecggen.rivals",),
     "ecggen.evidence": ("ecggen",),
     "ecggen.leaderboard": BASE,
-    "ecggen.curriculum": BASE,
+    "ecggen.curriculum": (*BASE, "ecggen.data"),
     "ecggen.acceleration": CORE,
     "ecggen.optimizer": ("ecggen.config",),
     "ecggen.train": (

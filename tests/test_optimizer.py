@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ecggen.config import TrainConfig
-from ecggen.optimizer import EagerAdamW, learning_rate, make_optimizer, running_mean
+from ecggen.optimizer import EagerAdamW, RunningMean, learning_rate, make_optimizer
 from ecggen.train import Trainer
 from tests.tiny import tiny_run
 
@@ -31,11 +31,19 @@ def test_only_matrices_decay():
 
 
 def test_the_running_mean_looks_back_over_a_ninth_of_the_steps_and_then_over_a_fixed_number():
-    advanced = running_mean(0.75)
-    mean, value = torch.tensor([0.0]), torch.tensor([1.0])
-    assert advanced(mean, value, 0).item() == pytest.approx(0.9)  # of the first weights a tenth is left
-    assert advanced(mean, value, 10).item() == pytest.approx(1 - 11 / 20)
-    assert advanced(mean, value, 10**6).item() == pytest.approx(0.25)
+    mean, model = RunningMean(torch.nn.Linear(1, 1), 0.75), torch.nn.Linear(1, 1)
+    for steps, left in ((1, 2 / 11), (10, 11 / 20), (10**6, 0.75)):
+        mean.n_averaged.fill_(steps)
+        torch.nn.init.zeros_(mean.module.weight)
+        torch.nn.init.ones_(model.weight)
+        mean.update(model)
+        assert mean.module.weight.item() == pytest.approx(1 - left) and mean.n_averaged == steps + 1
+
+
+def test_the_running_mean_begins_with_the_weights_of_the_first_step():
+    mean, model = RunningMean(torch.nn.Linear(3, 2), 0.75), torch.nn.Linear(3, 2)
+    mean.update(model)
+    assert torch.equal(mean.module.weight, model.weight) and torch.equal(mean.module.bias, model.bias)
 
 
 def moved(kind, steps, state=None):

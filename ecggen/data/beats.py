@@ -6,79 +6,146 @@ median RR interval), so that the R peak stands at the same place in each of them
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
-from statistics import median
+from itertools import chain
+from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Span = tuple[int, int]
 MIN_BEATS = 2
+NEVER = 2**31  # samples; longer than any interval
+
+
+class BeatWindows(NamedTuple):
+    """Windows of the beats of a batch, real ones first.
+
+    starts [B, N] and lengths [B, N] samples (float32, padding is 0 and 1), mask [B, N] bool, True = real beat.
+    """
+
+    starts: Tensor
+    lengths: Tensor
+    mask: Tensor
+
+    def to(self, device: torch.device) -> "BeatWindows":
+        """The same windows on another device."""
+        return BeatWindows(*(part.to(device) for part in self))
+
+    def padded(self, beats: int) -> "BeatWindows":
+        """The same windows with padding up to so many beats."""
+        room = (0, beats - self.mask.shape[1])
+        assert room[1] >= 0, f"beats: expected at least {self.mask.shape[1]}, got {beats}"
+        pad = nn.functional.pad
+        return BeatWindows(pad(self.starts, room), pad(self.lengths, room, value=1.0), pad(self.mask, room))
+
+    def neighbours(self, first: Tensor, most: int) -> "BeatWindows":
+        """At most `most` windows of each record from the one at `first` [B] on, of which so many must be there."""
+        beats = torch.arange(min(most, self.mask.shape[1]))
+        mask = beats < self.mask.sum(1, keepdim=True)
+        at = (first[:, None] + beats).clamp(max=self.mask.shape[1] - 1)
+        starts, lengths = self.starts.gather(1, at), self.lengths.gather(1, at)
+        return BeatWindows(torch.where(mask, starts, 0.0), torch.where(mask, lengths, 1.0), mask)
+
+    def spans(self) -> list[list[Span]]:
+        """(start, end) of the real beats of each record."""
+        starts, ends = self.starts.long().tolist(), (self.starts + self.lengths).long().tolist()
+        counts = self.mask.sum(1).tolist()
+        return [list(zip(a[:n], b[:n], strict=True)) for a, b, n in zip(starts, ends, counts, strict=True)]
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """Windows of one record and what became of the rest.
+    """Windows of a batch and what became of the rest.
 
     Attributes:
-        spans: (start, end) in samples, end exclusive, in order.
-        left_out: beats found whose window did not lie inside the record.
-        fallback: True where `rr` found too few beats and equidistant windows were taken instead.
+        windows: of each record, in order.
+        left_out: [B] beats found whose window did not lie inside the record.
+        fallback: [B] bool, True where `rr` found too few beats and equidistant windows were taken instead.
     """
 
-    spans: list[Span]
-    left_out: int = 0
-    fallback: bool = False
+    windows: BeatWindows
+    left_out: Tensor
+    fallback: Tensor
 
 
-def rr_spans(peaks: Tensor, n_samples: int, before: float) -> tuple[list[Span], int]:
-    """Windows [R - before * RR, R + (1 - before) * RR), RR being the record's median.
+def peak_table(peaks: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    """Lists of unlike length as [B, P] int64, padded with zeros, and how many each record has [B] int64."""
+    counts = np.array([len(own) for own in peaks], np.int64)
+    real = np.arange(counts.max(initial=0)) < counts[:, None]
+    table = np.zeros(real.shape, np.int64)
+    if real.any():
+        table[real] = torch.cat(list(peaks)).cpu().numpy()
+    return table, counts
+
+
+def segment(peaks: np.ndarray | None, counts: np.ndarray, n_samples: int, beat_len: int, before: float) -> Segmentation:
+    """Windows of each record: around its R peaks, or side by side where there are none (`peaks` None) or too few.
 
     Args:
-        peaks: [n] ascending sample indices of R peaks.
-        n_samples: length of the record.
-        before: share of RR in front of the R peak, 0..1.
-
-    Returns:
-        The spans that lie inside the record, and how many did not.
+        peaks: [B, P] ascending sample indices of R peaks, padded; None = all records in equidistant windows of
+            `beat_len` samples: no beats are looked for, nothing is interpolated.
+        counts: [B] R peaks of each record.
+        n_samples: length of the records.
+        beat_len: samples of an equidistant window.
+        before: share of a window in front of the R peak, 0..1.
     """
-    if len(peaks) < MIN_BEATS:
-        return [], len(peaks)
-    at = [int(p) for p in peaks.tolist()]  # numbers, not a tensor: for ten beats its calls cost more than all the rest
-    rr = max(round(median(later - earlier for earlier, later in pairwise(at))), 2)
-    lead_in = round(before * rr)
-    starts = [p - lead_in for p in at]
-    spans = [(s, s + rr) for s in starts if s >= 0 and s + rr <= n_samples]
-    return spans, len(starts) - len(spans)
-
-
-def equal_spans(n_samples: int, beat_len: int) -> list[Span]:
-    """Windows of `beat_len` samples side by side: no beats are looked for, nothing is interpolated."""
-    return [(s, s + beat_len) for s in range(0, n_samples - beat_len + 1, beat_len)]
-
-
-def segment(peaks: Tensor | None, n_samples: int, beat_len: int, before: float) -> Segmentation:
-    """Windows of one record: around its R peaks, or equidistant where there are none (`peaks` None) or too few."""
+    equal = np.arange(0, n_samples - beat_len + 1, beat_len)
     if peaks is None:
-        return Segmentation(equal_spans(n_samples, beat_len))
-    spans, left_out = rr_spans(peaks, n_samples, before)
-    if len(spans) >= MIN_BEATS:
-        return Segmentation(spans, left_out)
-    return Segmentation(equal_spans(n_samples, beat_len), left_out, fallback=True)
+        starts, inside = np.tile(equal, (len(counts), 1)), np.ones((len(counts), len(equal)), bool)
+        windows = _packed(starts, np.full(len(counts), beat_len), inside)
+        return Segmentation(windows, torch.zeros(len(counts), dtype=torch.int64), torch.zeros(len(counts)).bool())
+    starts, length, inside = _around(peaks, counts, n_samples, before)
+    found = inside.sum(1)
+    few = found < MIN_BEATS
+    if few.any():
+        room = ((0, 0), (0, max(0, len(equal) - starts.shape[1])))
+        starts, inside = np.pad(starts, room), np.pad(inside, room)
+        starts[few, : len(equal)], length[few] = equal, beat_len
+        inside[few] = np.arange(starts.shape[1]) < len(equal)
+    return Segmentation(_packed(starts, length, inside), torch.from_numpy(counts - found), torch.from_numpy(few))
 
 
-def pad_spans(boundaries: Sequence[Sequence[Span]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Lists of spans as tensors padded to the batch's largest number of beats N.
+def _around(
+    peaks: np.ndarray, counts: np.ndarray, n_samples: int, before: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Windows [R - before * RR, R + (1 - before) * RR), RR being the record's median interval.
 
     Returns:
-        starts [B, N] and lengths [B, N] in samples (float32, padding repeats 0 and 1), mask [B, N] True = real beat.
+        starts [B, P], lengths [B] and which of the windows are real and lie inside the record [B, P]; a record with
+        fewer than two peaks has no interval and no window.
     """
+    peaks = np.pad(peaks, ((0, 0), (0, max(0, MIN_BEATS - peaks.shape[1]))))
+    real = np.arange(peaks.shape[1]) < counts[:, None]
+    intervals = np.sort(np.where(real[:, 1:], np.diff(peaks, axis=1), NEVER), axis=1)
+    every, last = np.arange(len(peaks)), np.maximum(counts - 2, 0)
+    median = (intervals[every, last // 2] + intervals[every, (last + 1) // 2]) / 2
+    length = np.maximum(np.rint(median), 2).astype(np.int64)
+    starts = peaks - np.rint(before * length).astype(np.int64)[:, None]
+    inside = real & (starts >= 0) & (starts + length[:, None] <= n_samples) & (counts >= MIN_BEATS)[:, None]
+    return starts, length, inside
+
+
+def _packed(starts: np.ndarray, length: np.ndarray, inside: np.ndarray) -> BeatWindows:
+    """Those of the windows that lie inside, which are neighbours: starts [B, P], lengths [B], inside [B, P]."""
+    many = inside.sum(1)
+    beats = np.arange(many.max(initial=0))
+    mask = beats < many[:, None]
+    first = inside.argmax(1) if inside.shape[1] else many
+    at = np.minimum(first[:, None] + beats, inside.shape[1] - 1)
+    begin = np.where(mask, np.take_along_axis(starts, at, 1), 0).astype(np.float32)
+    lengths = np.where(mask, length[:, None], 1).astype(np.float32)
+    return BeatWindows(torch.from_numpy(begin), torch.from_numpy(lengths), torch.from_numpy(mask))
+
+
+def pad_spans(boundaries: Sequence[Sequence[Span]]) -> BeatWindows:
+    """Lists of spans as tensors, padded to the batch's largest number of beats N."""
     counts = torch.tensor([len(spans) for spans in boundaries], dtype=torch.int64)
     mask = torch.arange(int(counts.max()) if len(counts) else 0) < counts[:, None]
     table = torch.zeros(*mask.shape, 2)
     table[mask] = torch.tensor(list(chain.from_iterable(boundaries)), dtype=torch.float32).reshape(-1, 2)
     lengths = torch.where(mask, table[..., 1] - table[..., 0], torch.ones(()))
-    return table[..., 0], lengths, mask
+    return BeatWindows(table[..., 0], lengths, mask)
 
 
 def cut_beats(ecg: Tensor, starts: Tensor, lengths: Tensor, beat_len: int) -> Tensor:

@@ -113,8 +113,8 @@ class ECGDataset(Dataset[dict[str, Any]]):
         items = np.asarray(items, np.int64)
         rows = self.index[items]
         batch: dict[str, Any] = {
-            "ecg": self._signals(items).float(),
-            "lead_mask": torch.from_numpy(self.store.lead_mask[rows]),
+            "ecg": self.signals(items),
+            "lead_mask": self.lead_mask(items),
             "label": None if self.labels is None else self.labels[torch.from_numpy(items)],
             "id": [self.ids[item] for item in items],
         }
@@ -124,10 +124,19 @@ class ECGDataset(Dataset[dict[str, Any]]):
             batch[name] = [torch.from_numpy(values[row].copy()) for row in rows]
         return batch
 
-    def _signals(self, items: np.ndarray) -> Tensor:
+    def signals(self, items: np.ndarray) -> Tensor:
+        """[B, 12, T] float32 mV, on the device to which the signals were moved."""
         if self.moved is None:
-            return torch.from_numpy(self.store.signals[self.index[items]])
-        return self.moved[torch.from_numpy(items).to(self.moved.device)]
+            return torch.from_numpy(self.store.signals[self.index[items]]).float()
+        return self.moved[torch.from_numpy(items).to(self.moved.device)].float()
+
+    def lead_mask(self, items: np.ndarray) -> Tensor:
+        """[B, 12] bool, True = measured or derived."""
+        return torch.from_numpy(self.store.lead_mask[self.index[items]])
+
+    def r_peaks(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """[B, P] samples, padded with zeros, and how many each record has [B]."""
+        return self.store.ragged["r_peaks"].table(self.index[items])
 
 
 def collate_fn(items: list[dict[str, Any]]) -> dict[str, Any]:

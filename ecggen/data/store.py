@@ -208,6 +208,16 @@ class Ragged:
         start = self.ends[row - 1] if row else 0
         return self.values[start : self.ends[row]]
 
+    def table(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Some rows as [B, P], padded with zeros, and how many values each has [B] int64: no work a row."""
+        starts = np.where(rows > 0, self.ends[rows - 1], 0)
+        counts = self.ends[rows] - starts
+        along = np.arange(counts.max(initial=0))
+        real = along < counts[:, None]
+        found = np.zeros(real.shape, self.values.dtype)
+        found[real] = self.values[(starts[:, None] + along)[real]]
+        return found, counts
+
 
 @dataclass
 class Store:

@@ -10,11 +10,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ecggen.config import TokenizerConfig
-from ecggen.data.beats import Segmentation, Span, cut_beats, pad_spans, segment
+from ecggen.data.beats import BeatWindows, Segmentation, Span, cut_beats, pad_spans, peak_table, segment
 from ecggen.data.rpeaks import detect_r_peaks
 
 # Band-passed ECG has a standard deviation near 0.2 mV; tokens see it in that unit so that they start at order one.
@@ -24,6 +25,8 @@ PACE_WIDTH = 16
 CONV_CHANNELS = 16
 CONV_KERNEL = 7
 CONV_STRIDE = 2
+
+Boundaries = Sequence[Sequence[Span]] | BeatWindows  # of a batch; which of the two it is, is told by its type
 
 
 class ConvToken(nn.Module):
@@ -88,13 +91,14 @@ class ECGTokenizer(nn.Module):
         )
         self.pace = Pace(cfg.width) if cfg.pace else None
 
-    def boundaries_from_peaks(self, peaks: Sequence[Tensor], n_samples: int) -> list[list[Span]]:
+    def boundaries_from_peaks(self, peaks: Sequence[Tensor], n_samples: int) -> BeatWindows:
         """Beat windows from R peaks known beforehand (`rr`), or equidistant ones (`equal`)."""
-        return [self._segment(p, n_samples).spans for p in peaks]
+        return self.segment(*peak_table(peaks), n_samples).windows
 
-    def _segment(self, peaks: Tensor | None, n_samples: int) -> Segmentation:
+    def segment(self, peaks: np.ndarray, counts: np.ndarray, n_samples: int) -> Segmentation:
+        """The same for peaks as a table [B, P], of which each record has counts [B]; and what became of the rest."""
         given = peaks if self.cfg.segmentation == "rr" else None
-        return segment(given, n_samples, self.cfg.beat_len, self.cfg.before)
+        return segment(given, counts, n_samples, self.cfg.beat_len, self.cfg.before)
 
     def find_boundaries(self, ecg: Tensor, lead_mask: Tensor) -> dict[str, Any]:
         """Beat windows from the shown leads alone, so that a hidden lead leaks nothing, not even where its beats are.
@@ -106,21 +110,21 @@ class ECGTokenizer(nn.Module):
         b, _, t = ecg.shape
         if self.cfg.segmentation == "rr":
             with torch.autocast(ecg.device.type, enabled=False):  # where the beats are is not a question of precision
-                peaks: list[Any] = [p.cpu() for p in detect_r_peaks(ecg, lead_mask, self.fs)]
+                peaks = detect_r_peaks(ecg, lead_mask, self.fs)
         else:
-            peaks = [None] * b
-        parts = [self._segment(p, t) for p in peaks]
+            peaks = [torch.zeros(0, dtype=torch.int64)] * b
+        found = self.segment(*peak_table(peaks), t)
         return {
-            "beat_boundaries": [p.spans for p in parts],
-            "left_out": torch.tensor([p.left_out for p in parts]),
-            "fallback": torch.tensor([p.fallback for p in parts]),
+            "beat_boundaries": found.windows.spans(),
+            "left_out": found.left_out,
+            "fallback": found.fallback,
         }
 
     def forward(
         self,
         ecg: Tensor,
         lead_mask: Tensor | None = None,
-        boundaries: Sequence[Sequence[Span]] | None = None,
+        boundaries: Boundaries | None = None,
     ) -> tuple[Tensor, dict[str, Any]]:
         """Cut, interpolate and embed the beats of a batch: X [B, L, N, d] and meta. Arguments and meta as in `cut`."""
         meta = self.cut(ecg, lead_mask, boundaries)
@@ -134,20 +138,20 @@ class ECGTokenizer(nn.Module):
         self,
         ecg: Tensor,
         lead_mask: Tensor | None = None,
-        boundaries: Sequence[Sequence[Span]] | None = None,
+        boundaries: Boundaries | None = None,
     ) -> dict[str, Any]:
         """Find the beats of a batch, or take those given, and bring each to `beat_len` samples.
 
         Args:
             ecg: [B, L, T] mV; what hidden leads hold is never looked at.
             lead_mask: [B, L] bool, True = shown; None = all shown.
-            boundaries: beat windows known beforehand; None finds them on the shown leads.
+            boundaries: beat windows known beforehand, as lists or as tensors; None finds them on the shown leads.
 
         Returns:
             meta with `beats` [B, L, N, T'] mV of *all* leads on the same windows (the targets), `beat_mask` [B, N]
-            bool, `beat_intervals` [B, N] s (0 where padded), `beat_boundaries`, `beat_len`, `lead_mask` [B, L],
-            `coverage` [B] share of the record inside windows, and, where beats were looked for, `left_out` [B] and
-            `fallback` [B].
+            bool, `beat_intervals` [B, N] s (0 where padded), `beat_len`, `lead_mask` [B, L]; unless windows were
+            given as tensors, of which nothing is read back, `beat_boundaries` and `coverage` [B] share of the record
+            inside windows; and, where beats were looked for, `left_out` [B] and `fallback` [B].
 
         Raises:
             AssertionError: for shapes that do not fit, or a record too short for a single window.
@@ -159,23 +163,30 @@ class ECGTokenizer(nn.Module):
         assert lead_mask.shape == (b, leads) and lead_mask.dtype == torch.bool, (
             f"lead_mask: expected [{b}, {leads}] bool, got {tuple(lead_mask.shape)} {lead_mask.dtype}"
         )
-        found = self.find_boundaries(ecg, lead_mask) if boundaries is None else {"beat_boundaries": boundaries}
-        spans = [list(record) for record in found["beat_boundaries"]]
-        assert len(spans) == b and all(spans), (
-            f"boundaries: expected at least one window in each of {b} records of {t} samples, "
-            f"got {[len(s) for s in spans][:8]}; a record needs {self.cfg.beat_len} samples or two beats"
-        )
-        starts, lengths, beat_mask = (x.to(ecg.device) for x in pad_spans(spans))
+        found: dict[str, Any] = {}
+        if not isinstance(boundaries, BeatWindows):
+            assert bool(lead_mask.any(1).all()), "lead_mask: expected at least one shown lead in every record, got none"
+            found = self.find_boundaries(ecg, lead_mask) if boundaries is None else {"beat_boundaries": boundaries}
+            found["beat_boundaries"], boundaries = self._listed(found["beat_boundaries"], b, t)
+            found["coverage"] = torch.tensor([_covered(s) / t for s in found["beat_boundaries"]])
+        starts, lengths, beat_mask = boundaries.to(ecg.device)
         return {
             **found,
             "beats": cut_beats(ecg, starts, lengths, self.cfg.beat_len),
             "beat_mask": beat_mask,
             "beat_intervals": torch.where(beat_mask, lengths / self.fs, torch.zeros((), device=ecg.device)),
-            "beat_boundaries": spans,
             "beat_len": self.cfg.beat_len,
             "lead_mask": lead_mask,
-            "coverage": torch.tensor([_covered(s) / t for s in spans]),
         }
+
+    def _listed(self, boundaries: Sequence[Sequence[Span]], b: int, t: int) -> tuple[list[list[Span]], BeatWindows]:
+        """Windows given or found as lists, copied, and as tensors."""
+        spans = [list(record) for record in boundaries]
+        assert len(spans) == b and all(spans), (
+            f"boundaries: expected at least one window in each of {b} records of {t} samples, "
+            f"got {[len(s) for s in spans][:8]}; a record needs {self.cfg.beat_len} samples or two beats"
+        )
+        return spans, pad_spans(spans)
 
     def _embed(self, beats: Tensor, shown: Tensor) -> Tensor:
         # `where`, not a product: a hidden lead may hold NaN, and 0 * NaN is NaN.

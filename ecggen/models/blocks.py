@@ -46,36 +46,48 @@ class TokenEncoder(nn.Module):
         assert lead_mask.shape == (b, leads), f"lead_mask: expected [{b}, {leads}], got {tuple(lead_mask.shape)}"
         assert beat_mask.shape == (b, n), f"beat_mask: expected [{b}, {n}], got {tuple(beat_mask.shape)}"
         present = (lead_mask[:, :, None] & beat_mask[:, None, :]).reshape(b, leads * n)
-        assert bool(present.any(1).all()), "tokens: expected at least one shown lead and one beat in every record"
         tokens = (self.inlet(x) + self.lead_identity[:, None]).reshape(b, leads * n, -1)
-        return self._attend(tokens, present, n)
+        beat = torch.arange(leads * n, device=x.device).expand(b, -1) % n
+        # How many tokens there are is a question that a GPU would have to be waited for, and a compiler cannot foresee.
+        asked = x.device.type == "cpu" and not torch.compiler.is_compiling()
+        return self._attend_packed(tokens, present, beat) if asked else self._attend(tokens, present, beat, False)
 
-    def _attend(self, tokens: Tensor, present: Tensor, n: int) -> Tensor:
-        """Attention over the present tokens only.
+    def _attend_packed(self, tokens: Tensor, present: Tensor, beat: Tensor) -> Tensor:
+        """`_attend` with absent tokens left out of the computation.
 
-        Absent tokens are left out of the computation, not only masked: present ones are packed to the front, which
-        changes nothing (attention knows no order) and costs a third when few leads are shown.
+        Present ones are packed to the front, which changes nothing (attention knows no order) and costs a third when
+        few leads are shown.
         """
+        assert bool(present.any(1).all()), "tokens: expected at least one shown lead and one beat in every record"
         b, m, width = tokens.shape
         most = int(present.sum(1).max())
         order = torch.argsort(present.to(torch.uint8), dim=1, descending=True, stable=True)[:, :most]
         index = order[..., None].expand(-1, -1, width)
-        packed_present = present.gather(1, order)
-        seen = self._seen(packed_present, order % n)
-        packed = tokens.gather(1, index)
-        for layer in self.body.layers:
-            packed = layer(packed, seen)
-        packed = packed * packed_present[..., None]
+        kept = present.gather(1, order)
+        packed = self._attend(tokens.gather(1, index), kept, beat.gather(1, order), bool(kept.all()))
         return torch.zeros(b, m, width, device=tokens.device, dtype=packed.dtype).scatter(1, index, packed)
 
-    def _seen(self, present: Tensor, beat: Tensor) -> Tensor | None:
+    def _attend(self, tokens: Tensor, present: Tensor, beat: Tensor, whole: bool) -> Tensor:
+        """Attention over the present tokens; absent ones come out as zero.
+
+        Args:
+            tokens: [B, M, d_model].
+            present, beat: [B, M] bool, and the index of each token's beat.
+            whole: all are known to be present.
+        """
+        seen = self._seen(present, beat, whole)
+        for layer in self.body.layers:
+            tokens = layer(tokens, seen)
+        return tokens * present[..., None]
+
+    def _seen(self, present: Tensor, beat: Tensor, whole: bool) -> Tensor | None:
         """Which tokens [B, M] of which beats a token sees: those present; for `causal` of its own chunk and earlier.
 
         Returns:
             bool [B, 1, 1 or M, M], True = seen, or None where that is all of them.
         """
         if self.cfg.attention == "full":
-            return None if bool(present.all()) else present[:, None, None]
+            return None if whole else present[:, None, None]
         chunk = beat // self.chunk_size
         return ((chunk[:, None, :] <= chunk[:, :, None]) & present[:, None])[:, None]
 
@@ -124,14 +136,21 @@ class LeadProjection(nn.Module):
 
     def deviation(self) -> Tensor:
         """Squared distance from Dower's lead vectors relative to their size, averaged over leads: a number."""
-        return self._relative(self.matrix() - self.nominal)
+        return self._relative(self.matrix() - self.nominal).mean()
 
-    def bending(self, w: Tensor) -> Tensor:
-        """Squared bends relative to the size of Dower's lead vectors, averaged over states and leads: a number."""
-        return self._relative(self.bends(w))
+    def bending(self, w: Tensor, real: Tensor | None = None) -> Tensor:
+        """Squared bends relative to the size of Dower's lead vectors, averaged over states and leads: a number.
+
+        Args:
+            w: [..., D].
+            real: [...] bool, True = the state counts; None = all.
+        """
+        bent = self._relative(self.bends(w)).mean(-1)
+        return bent.mean() if real is None else torch.where(real, bent, 0.0).sum() / real.sum()
 
     def _relative(self, change: Tensor) -> Tensor:
-        return (change.square().sum(-1) / self.nominal.square().sum(-1)).mean()
+        """[..., L, 3] -> [..., L]."""
+        return change.square().sum(-1) / self.nominal.square().sum(-1)
 
     def forward(self, v: Tensor, w: Tensor | None = None) -> Tensor:
         """V [..., 3, T'], and W [..., D] for the view `own`, -> E_base [..., L, T']."""

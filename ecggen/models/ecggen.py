@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ecggen.config import ModelConfig
-from ecggen.data.beats import Span
-from ecggen.data.tokenizer import ECGTokenizer
+from ecggen.data.tokenizer import Boundaries, ECGTokenizer
 from ecggen.models.blocks import LeadProjection, ResidualHead, TokenEncoder
 from ecggen.models.estimators import build_estimator
 from ecggen.models.heads import HEAD_KINDS
@@ -81,7 +80,7 @@ class ECGGenModel(nn.Module):
         return {"A": a, "V": v, "E_base": base, "residual": residual, "E_hat": base + residual}
 
     def estimate(
-        self, ecg: Tensor, lead_mask: Tensor | None = None, boundaries: Sequence[Sequence[Span]] | None = None
+        self, ecg: Tensor, lead_mask: Tensor | None = None, boundaries: Boundaries | None = None
     ) -> dict[str, Any]:
         """Find W: the tokens, what the encoder made of them, and the state after each chunk.
 
@@ -99,7 +98,7 @@ class ECGGenModel(nn.Module):
         return beat_mask[:, :: self.cfg.ttt.chunk_size]  # beats are packed to the front, so the first one decides
 
     def forward_gen(
-        self, ecg: Tensor, lead_mask: Tensor | None = None, boundaries: Sequence[Sequence[Span]] | None = None
+        self, ecg: Tensor, lead_mask: Tensor | None = None, boundaries: Boundaries | None = None
     ) -> dict[str, Any]:
         """Estimate and render.
 
@@ -118,9 +117,7 @@ class ECGGenModel(nn.Module):
         path = {f"{name}_seq": value for name, value in path.items()}
         return {**out, **last, **path, "basis": self.vcg.basis}
 
-    def forward_cls(
-        self, ecg: Tensor, lead_mask: Tensor | None = None, boundaries: Sequence[Sequence[Span]] | None = None
-    ) -> Tensor:
+    def forward_cls(self, ecg: Tensor, lead_mask: Tensor | None = None, boundaries: Boundaries | None = None) -> Tensor:
         """logits [B, Y] from W alone.
 
         Raises:
@@ -135,7 +132,7 @@ class ECGGenModel(nn.Module):
         return logits
 
     def forward(
-        self, ecg: Tensor, lead_mask: Tensor | None = None, boundaries: Sequence[Sequence[Span]] | None = None
+        self, ecg: Tensor, lead_mask: Tensor | None = None, boundaries: Boundaries | None = None
     ) -> dict[str, Any]:
         """`forward_gen`, with `logits` [B, Y] added where a head was fitted."""
         out = self.forward_gen(ecg, lead_mask, boundaries)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ecggen.config import TokenizerConfig
+from ecggen.data.beats import pad_spans
 from ecggen.data.tokenizer import ECGTokenizer
 from tests.models.conftest import hearts, windows
 
@@ -68,6 +69,14 @@ def test_given_boundaries_are_used_as_they_are():
     _, meta = tokenizer()(hearts(2), boundaries=spans)
     assert meta["beat_boundaries"] == spans
     assert "fallback" not in meta
+
+
+def test_windows_as_tensors_are_the_same_windows():
+    spans = [[(0, 80), (80, 160), (160, 240)], [(0, 80)]]
+    x, meta = tokenizer()(hearts(2), boundaries=spans)
+    y, other = tokenizer()(hearts(2), boundaries=pad_spans(spans))
+    assert torch.equal(x, y)
+    assert all(torch.equal(meta[name], other[name]) for name in ("beats", "beat_mask", "beat_intervals"))
 
 
 def test_a_record_without_beats_falls_back_and_is_counted():
