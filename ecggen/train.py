@@ -175,8 +175,8 @@ class Trainer:
     def _gradients(self, scene: Scene) -> tuple[Tensor, Tensor]:
         """The loss, and the norm of its gradient, which is clipped and left with the weights. No GPU is waited for."""
         inputs = (scene.ecg, scene.lead_present, scene.shown, *self._same_size(scene.windows))
+        self.optimizer.zero_grad(set_to_none=True)  # before all else: a CUDA graph that is replayed writes over them
         loss = self.loss_of(*(part.to(self.device) for part in inputs))
-        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         return loss.detach(), nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.clip)
 

@@ -135,8 +135,8 @@ def test_a_worker_that_is_frozen_does_not_outlast_the_time_budget(tmp_path, faul
     live.until(lambda: list(of(tmp_path).glob("trials/*/training.pt")))
     os.kill(live.workers()[0], signal.SIGSTOP)
     assert live.end() == 0, live.err
-    # Its budget, ten seconds in which Ray waits for the worker, and the end; since it was asked for.
-    assert time.time() - (of(tmp_path) / ORDER_FILE).stat().st_mtime < 15 + 10 + 3
+    # Its budget, ten seconds in which Ray waits for the worker, and the end, however slow; not a trial's time limit.
+    assert time.time() - (of(tmp_path) / ORDER_FILE).stat().st_mtime < 15 + 10 + 15
     assert len(rows(of(tmp_path) / "leaderboard.csv")) == 1
     check_study(of(tmp_path))
     assert live.err == ""
