@@ -22,6 +22,7 @@ from ecggen.train import Trainer
 
 SECONDS, WARM_UP = 5.0, 30  # that a row is measured, and steps before
 TRIALS = 8
+PATIENCE = 300.0  # s, until one of several trials is given up
 BATCH, PRECISION, COMPILE = "train.batch_size", "train.precision", "train.compile"
 WANTED = 20_000  # records a second
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -67,7 +68,7 @@ def rows(settings: Mapping[str, Mapping[str, Any]], seconds: float, warm_up: int
 def _trial(base: dict[str, Any], seconds: float, warm_up: int, ready: Barrier, told: "Queue[float]") -> None:
     training = trainer(TOGETHER, **base)
     speed(training, 0.0, warm_up)
-    ready.wait()
+    ready.wait(PATIENCE)
     told.put(speed(training, seconds, 0))
 
 
@@ -75,10 +76,11 @@ def side_by_side(trials: int, seconds: float, warm_up: int, **base: Any) -> floa
     """Records a second of so many trainings at once, all together."""
     context = multiprocessing.get_context("spawn")  # a GPU that is in use does not survive a fork
     ready, told = context.Barrier(trials), context.Queue()
-    processes = [context.Process(target=_trial, args=(base, seconds, warm_up, ready, told)) for _ in range(trials)]
+    arguments = (base, seconds, warm_up, ready, told)
+    processes = [context.Process(target=_trial, args=arguments, daemon=True) for _ in range(trials)]
     for process in processes:
         process.start()
-    records = sum(told.get(timeout=300 + seconds) for _ in processes)
+    records = sum(told.get(timeout=PATIENCE + seconds) for _ in processes)
     for process in processes:
         process.join()
     return records

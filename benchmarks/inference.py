@@ -44,7 +44,7 @@ def parts(model: ECGGenModel, ecg: torch.Tensor) -> dict[str, Callable[[], objec
     """The stages of one record, each as a call of its own."""
     shown = torch.ones(1, ecg.shape[1], dtype=torch.bool)
     with torch.no_grad():
-        spans = model.tokenizer.find_boundaries(ecg, shown)["beat_boundaries"]
+        spans = model.tokenizer.find_boundaries(ecg, shown).windows
         x, meta = model.tokenizer(ecg, shown, spans)
         masks = meta["lead_mask"], meta["beat_mask"]
         h = model.encoder(x, *masks)

@@ -236,6 +236,11 @@ def _check_together(run: RunConfig) -> None:
         run.model.ttt.estimator != "ridge" or mode == "vector",
         f"model.ttt.estimator: expected mode vector for ridge, whose proxy is quadratic, got {mode}",
     )
+    _require(
+        not run.train.compile or run.model.ttt.estimator != "gradient" or run.model.ttt.inner_gradient == "analytic",
+        "train.compile: expected model.ttt.inner_gradient=analytic, since PyTorch compiles no gradient of a gradient, "
+        f"got {run.model.ttt.inner_gradient}",
+    )
     folds = [*run.data.train_folds, *run.data.val_folds, *run.data.test_folds]
     twice = sorted(fold for fold, count in Counter(folds).items() if count > 1)[:10]
     _require(not twice, f"data.train_folds, val_folds, test_folds: expected each fold once, got {twice} twice")

@@ -15,6 +15,7 @@ from ecggen.config import TrainConfig
 from ecggen.data.beats import BeatWindows
 from ecggen.data.pipeline import ECGDataset
 from ecggen.data.tokenizer import ECGTokenizer
+from ecggen.data.transfer import sent
 from ecggen.leads import PRECORDIALS, lead_indices
 
 # Streams of random numbers that must not be one another's.
@@ -26,6 +27,7 @@ class Scene:
     """What one step sees.
 
     Attributes:
+        step: counted from 0.
         ecg: [B, L, T] mV.
         lead_present, shown: [B, L] bool, the leads that a recording has, and those of them that the step shows.
         windows: of the beats that it sees.
@@ -36,6 +38,11 @@ class Scene:
     lead_present: Tensor
     shown: Tensor
     windows: BeatWindows
+
+    def to(self, device: torch.device) -> "Scene":
+        """The same on another device."""
+        ecg, present, shown = (sent(part, device) for part in (self.ecg, self.lead_present, self.shown))
+        return Scene(self.step, ecg, present, shown, self.windows.to(device))
 
 
 def scene_of_step(cfg: TrainConfig, step: int, dataset: ECGDataset, tokenizer: ECGTokenizer) -> Scene:

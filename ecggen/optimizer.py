@@ -26,8 +26,8 @@ def learning_rate(cfg: TrainConfig, step: int) -> float:
 class EagerAdamW(torch.optim.AdamW):
     """torch's AdamW without the wrappers in which its own compiler would see it; the arithmetic is torch's.
 
-    The first call of any wrapper loads that compiler, .6 s in every process that trains. Here only the model is ever
-    compiled, never the optimizer.
+    The first call of any wrapper loads that compiler, .6 s in every process that trains. Here the loss may be compiled,
+    never the optimizer.
     """
 
     add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
@@ -50,8 +50,8 @@ def make_optimizer(model: nn.Module, cfg: TrainConfig) -> torch.optim.AdamW:
 class RunningMean(nn.Module):
     """Weights averaged over about the last 1 / (1 - decay) steps, at the start over the last ninth of those that were.
 
-    `module` is a copy of the model that holds them. How many steps there were stays on the CPU, where nothing has to be
-    waited for to know it.
+    `module` is a copy of the model that holds them; buffers are constants here. How many steps there were stays on the
+    CPU, where nothing has to be waited for to know it.
     """
 
     n_averaged: Tensor

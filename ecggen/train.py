@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,7 +42,7 @@ from ecggen.progress import TrainingBar
 Report = Callable[[int, dict[str, float]], bool | None]
 
 CHOOSES = "val_hidden_r"  # the metric of the best checkpoint; `val_r` stands in where no precordial is hidden
-SIZES = 8  # beats: a compiled step that sees all beats has a multiple of these
+SIZES = 8  # beats: a compiled step has a multiple of these, or as many as it may see at most
 
 
 @dataclass
@@ -150,7 +150,7 @@ class Trainer:
         torch.manual_seed(int(np.random.SeedSequence((cfg.seed, DROPOUT, self.step)).generate_state(1)[0]))
         self.model.train()
         loss, norm = self._gradients(scene)
-        self.ahead = scene_of_step(cfg, self.step + 1, self.train_set, self.model.tokenizer)  # while a GPU computes
+        self.ahead = self._scene(self.step + 1) if self.step + 1 < cfg.steps else None  # while a GPU computes
         value, length = torch.stack([loss, norm]).cpu().tolist()  # the one time that a step waits for it
         if not math.isfinite(value):
             raise UserError(
@@ -174,24 +174,24 @@ class Trainer:
 
     def _gradients(self, scene: Scene) -> tuple[Tensor, Tensor]:
         """The loss, and the norm of its gradient, which is clipped and left with the weights. No GPU is waited for."""
-        inputs = (scene.ecg, scene.lead_present, scene.shown, *self._same_size(scene.windows))
+        if self.cfg.compile:
+            scene = replace(scene, windows=self._one_of_few_sizes(scene.windows))
+        scene = scene.to(self.device)
         self.optimizer.zero_grad(set_to_none=True)  # before all else: a CUDA graph that is replayed writes over them
-        loss = self.loss_of(*(part.to(self.device) for part in inputs))
+        loss = self.loss_of(scene.ecg, scene.lead_present, scene.shown, scene.windows)
         loss.backward()
         return loss.detach(), nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.clip)
 
-    def _same_size(self, windows: BeatWindows) -> BeatWindows:
-        """Windows as they are, or padded to few sizes where each size is compiled by itself."""
-        beats = windows.mask.shape[1]
-        return windows.padded(self.cfg.max_beats or -(-beats // SIZES) * SIZES) if self.cfg.compile else windows
+    def _one_of_few_sizes(self, windows: BeatWindows) -> BeatWindows:
+        """Padded, so that few shapes are compiled, each by itself."""
+        beats = -(-windows.mask.shape[1] // SIZES) * SIZES
+        return windows.padded(min(beats, self.cfg.max_beats or beats))
 
-    def _loss(
-        self, ecg: Tensor, lead_present: Tensor, shown: Tensor, starts: Tensor, lengths: Tensor, real: Tensor
-    ) -> Tensor:
-        """The outer loss of what a step sees, see `Scene` and `BeatWindows`."""
+    def _loss(self, ecg: Tensor, lead_present: Tensor, shown: Tensor, windows: BeatWindows) -> Tensor:
+        """The outer loss of what a step sees, see `Scene`."""
         cfg, model = self.cfg, self.model
         with half_precision(self.device, cfg.precision):
-            out = model.forward_gen(ecg, shown, BeatWindows(starts, lengths, real))
+            out = model.forward_gen(ecg, shown, windows)
         prior, chunk = model.ttt.state.prior, self.run.model.ttt.chunk_size
         return total_loss(loss_terms(out, lead_present, model.projection, prior, chunk, cfg.robust), cfg.loss)
 

@@ -1,7 +1,8 @@
 """A GPU that is not there: tensors that say they lie elsewhere, and compute here.
 
-Numbers are those of the CPU. As on a GPU, tensors of two devices do not mix, what lies far has to be fetched before
-numpy may see it, and each fetch is one for which the program waits; these are counted.
+Numbers are those of the CPU. As on a GPU, tensors of two devices do not mix, and what lies far has to be fetched before
+numpy may see it. The program waits for each fetch, and for what is sent unless it comes from pinned memory and asks for
+no answer; these are noted.
 """
 
 from contextlib import contextmanager
@@ -68,16 +69,26 @@ class FarDevice(TorchDispatchMode):
         if far and not crossing:
             self._check(func, args, [value for value in tensors if value.ndim and not isinstance(value, FarTensor)])
         asked = kwargs.get("device")
-        leaves = asked is not None and torch.device(asked).type != FAR.type
+        arrives = asked is not None and torch.device(asked).type == FAR.type
+        leaves = asked is not None and not arrives
         if far and (leaves or func.overloadpacket in WAITS or self._counts(func, args)):
             self.waits.append(str(func))
-        if asked is not None and torch.device(asked).type == FAR.type:
+        if crossing and tensors and self._is_sent(func, tensors, arrives):
+            on_its_way = kwargs.get("non_blocking", len(args) > 2 and args[2]) and getattr(tensors[-1], "pinned", False)
+            self.waits += [] if on_its_way else [f"sent: {func}"]
+        if arrives:
             kwargs = {**kwargs, "device": torch.device("cpu")}
         found = func(*tree_map(_near, args), **tree_map(_near, kwargs))
         if func._schema.is_mutable:
             return tree_map(lambda value: args[0] if isinstance(value, Tensor) else value, found)
-        goes = torch.device(asked).type == FAR.type if asked is not None else bool(far)
-        return tree_map(_far, found) if goes else found
+        return tree_map(_far, found) if arrives or (far and not leaves) else found
+
+    @staticmethod
+    def _is_sent(func: Any, tensors: list[Tensor], arrives: bool) -> bool:
+        """From near to far: `_to_copy` names where to, `copy_` has it as its first tensor."""
+        if func.overloadpacket is aten.copy_:
+            return isinstance(tensors[0], FarTensor) and not isinstance(tensors[-1], FarTensor)
+        return arrives and not isinstance(tensors[0], FarTensor)
 
     @staticmethod
     def _check(func: Any, args: Any, near: list[Tensor]) -> None:
@@ -102,10 +113,17 @@ def _far(value: Any) -> Any:
     return FarTensor(value) if isinstance(value, Tensor) else value
 
 
+def _pinned(value: Tensor) -> Tensor:
+    copy = value.clone()
+    copy.pinned = True  # type: ignore[attr-defined]
+    return copy
+
+
 @contextmanager
 def far_device(monkeypatch):
     """The device as long as something is done; autocast, which knows GPUs by name, is told of the CPU."""
     autocast = torch.autocast
     monkeypatch.setattr(torch, "autocast", lambda kind, *args, **options: autocast("cpu", *args, **options))
+    monkeypatch.setattr(torch.Tensor, "pin_memory", _pinned)
     with FarDevice() as device:
         yield device

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ecggen.acceleration import keep_signals_near
+from ecggen.curriculum import scene_of_step
 from ecggen.data.pipeline import ECGDataset
 from ecggen.errors import UserError
 from ecggen.runid import run_hash
@@ -78,7 +79,7 @@ WAYS = {
     "conv, all beats": {"model__tokenizer__token": "conv", "model__tokenizer__pace": True, "train__max_beats": 0},
     "equal, mean": {"model__tokenizer__segmentation": "equal", "train__average": 0.9},
 }
-# The inner gradient by autograd is a way back within the way there, where PyTorch's compiler ends a graph.
+# PyTorch compiles no gradient of a gradient, which the inner one by autograd asks for.
 GRAPHS = [
     pytest.param(way, marks=[] if way in ("vector", "mlp") else pytest.mark.slow) for way in WAYS if way != "autograd"
 ]
@@ -129,6 +130,23 @@ def test_a_step_that_waits_or_mixes_devices_is_noticed(gpu, monkeypatch):
         far.train_step()
 
 
+def test_the_next_step_is_laid_out_before_a_gpu_is_waited_for_and_taken_only_in_its_turn(monkeypatch, gpu):
+    far, laid_out = Trainer(tiny_run(train__steps=4), None), []
+
+    def noted(cfg, step, dataset, tokenizer):
+        laid_out.append((step, len(gpu.waits)))
+        return scene_of_step(cfg, step, dataset, tokenizer)
+
+    monkeypatch.setattr("ecggen.train.scene_of_step", noted)
+    gpu.waits.clear()
+    for far.step in range(4):
+        far.train_step()
+    assert laid_out == [(0, 0), (1, 0), (2, 1), (3, 2)]
+    far.step = 1  # carried on from an earlier state
+    far.train_step()
+    assert [step for step, _ in laid_out[4:]] == [1, 2]
+
+
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # here it is done all the same
 def test_a_training_on_a_gpu_is_the_same_and_is_carried_on(tmp_path, monkeypatch, gpu):
     run = tiny_run(train__average=0.9)
@@ -165,6 +183,12 @@ def test_compilation_without_a_compiler_is_refused_in_one_line(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(UserError, match=r"train\.compile: expected a C\+\+ compiler.*got none; install one"):
         Trainer(tiny_run(train__compile=True), None)
+
+
+def test_compilation_of_a_gradient_of_a_gradient_is_refused():
+    with pytest.raises(UserError, match=r"train\.compile: expected model\.ttt\.inner_gradient=analytic.*got autograd"):
+        tiny_run(train__compile=True, model__ttt__inner_gradient="autograd")
+    tiny_run(train__compile=True, model__ttt__inner_gradient="autograd", model__ttt__estimator="ridge")
 
 
 @pytest.mark.slow

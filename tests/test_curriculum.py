@@ -1,14 +1,20 @@
 """What a training step sees follows from seed and step, and never is a lead that is not there."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from ecggen.config import TrainConfig
-from ecggen.curriculum import records_of_step, shown_leads
+from ecggen.curriculum import records_of_step, scene_of_step, shown_leads
+from ecggen.data.pipeline import ECGDataset
+from ecggen.data.tokenizer import ECGTokenizer
 from ecggen.errors import UserError
 from ecggen.leads import LEADS
 from tests.tiny import tiny_run
+
+TINY_TOKENIZER = tiny_run().model.tokenizer
 
 
 def test_an_epoch_sees_every_record_once_and_the_next_in_another_order():
@@ -81,3 +87,39 @@ def test_without_reduced_sets_nothing_is_drawn_otherwise():
 def test_shares_of_steps_fit_together():
     with pytest.raises(UserError, match="train.reduced_sets: expected at most 1 together with all_leads 0.5, got 1.1"):
         tiny_run(train__all_leads=0.5, train__reduced_sets=0.6)
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Scenes of a training of two neighbouring beats of a record, at twelve steps."""
+    run = tiny_run(train__max_beats=2, train__boundary_jitter=0.02)
+    dataset, tokenizer = ECGDataset(run, "train"), ECGTokenizer(run.model.tokenizer, run.model.signal.fs)
+    return run.train, dataset, [scene_of_step(run.train, step, dataset, tokenizer) for step in range(12)]
+
+
+def test_a_step_sees_its_own_records_and_neighbouring_beats_near_their_r_peaks(seen):
+    cfg, dataset, scenes = seen
+    shifts, firsts, lasts = set(), 0, 0
+    for scene in scenes:
+        items = records_of_step(cfg, scene.step, len(dataset))
+        batch = dataset.batch(items)
+        assert torch.equal(scene.ecg, batch["ecg"]) and torch.equal(scene.lead_present, batch["lead_mask"])
+        windows = ECGTokenizer(TINY_TOKENIZER, 100.0).boundaries_from_peaks(batch["r_peaks"], scene.ecg.shape[-1])
+        for spans, every in zip(scene.windows.spans(), windows.spans(), strict=True):
+            starts = np.array([start for start, _ in every])
+            at = np.abs(starts - spans[0][0]).argmin()
+            assert len(spans) == 2 and spans[1][0] - spans[0][0] == starts[at + 1] - starts[at]
+            shifts.add(int(spans[0][0] - starts[at]))
+            firsts, lasts = firsts + (at == 0), lasts + (at == len(every) - 2)
+    assert min(shifts) < 0 < max(shifts) and max(map(abs, shifts)) < 12
+    assert firsts and lasts
+
+
+def test_each_step_draws_anew_and_the_same_again(seen):
+    cfg, dataset, scenes = seen
+    tokenizer = ECGTokenizer(TINY_TOKENIZER, 100.0)
+    again = scene_of_step(cfg, 3, dataset, tokenizer)
+    assert torch.equal(again.shown, scenes[3].shown) and torch.equal(again.windows.starts, scenes[3].windows.starts)
+    assert len({tuple(scene.shown.sum(1).tolist()) for scene in scenes}) > 1
+    other = scene_of_step(replace(cfg, seed=cfg.seed + 1), 3, dataset, tokenizer)
+    assert not torch.equal(other.shown, again.shown) or not torch.equal(other.windows.starts, again.windows.starts)

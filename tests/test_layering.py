@@ -37,7 +37,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ecggen.data.heart": (),
     "ecggen.data.recording": (),
     "ecggen.data.rpeaks": (),
-    "ecggen.data.beats": ("ecggen.data.rpeaks",),
+    "ecggen.data.transfer": (),
+    "ecggen.data.beats": ("ecggen.data.transfer",),
     "ecggen.data.tokenizer": ("ecggen.config", "ecggen.leads", "ecggen.data.beats", "ecggen.data.rpeaks"),
     "ecggen.models": ("ecggen.config", "ecggen.leads", "ecggen.data.tokenizer", "ecggen.data.beats"),
     "ecggen.losses": ("ecggen.config", "ecggen.leads", "ecggen.models"),
@@ -103,7 +104,14 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "run_search": ("ecggen", "search"),
 }
 # These need torch, numpy and the standard library, and nothing else.
-PLAIN_TORCH = ("ecggen.models", "ecggen.data.tokenizer", "ecggen.data.beats", "ecggen.data.rpeaks", "ecggen.losses")
+PLAIN_TORCH = (
+    "ecggen.models",
+    "ecggen.data.tokenizer",
+    "ecggen.data.beats",
+    "ecggen.data.transfer",
+    "ecggen.data.rpeaks",
+    "ecggen.losses",
+)
 STANDARD_LIBRARY = ("ecggen.config", "ecggen.errors", "ecggen.atomic", "ecggen.limits")
 NAMELESS_ROOMS = {"util", "utils", "helper", "helpers", "misc", "common"}
 

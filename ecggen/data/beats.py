@@ -5,7 +5,7 @@ median RR interval), so that the R peak stands at the same place in each of them
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
 
@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ecggen.data.transfer import sent
+
 Span = tuple[int, int]
 MIN_BEATS = 2
-NEVER = 2**31  # samples; longer than any interval
+ENDLESS = 2**31  # samples, longer than any record
 
 
 class BeatWindows(NamedTuple):
@@ -30,7 +32,7 @@ class BeatWindows(NamedTuple):
 
     def to(self, device: torch.device) -> "BeatWindows":
         """The same windows on another device."""
-        return BeatWindows(*(part.to(device) for part in self))
+        return BeatWindows(*(sent(part, device) for part in self))
 
     def padded(self, beats: int) -> "BeatWindows":
         """The same windows with padding up to so many beats."""
@@ -40,10 +42,13 @@ class BeatWindows(NamedTuple):
         return BeatWindows(pad(self.starts, room), pad(self.lengths, room, value=1.0), pad(self.mask, room))
 
     def neighbours(self, first: Tensor, most: int) -> "BeatWindows":
-        """At most `most` windows of each record from the one at `first` [B] on, of which so many must be there."""
+        """`most` windows of each record from the one at `first` [B] on, or all of a record that has no more."""
+        counts = self.mask.sum(1)
+        taken = counts.clamp(max=most)
+        assert bool((first + taken <= counts).all()), f"first: expected room for {most} windows, got {first.tolist()}"
         beats = torch.arange(min(most, self.mask.shape[1]))
-        mask = beats < self.mask.sum(1, keepdim=True)
-        at = (first[:, None] + beats).clamp(max=self.mask.shape[1] - 1)
+        mask = beats < taken[:, None]
+        at = first[:, None] + beats
         starts, lengths = self.starts.gather(1, at), self.lengths.gather(1, at)
         return BeatWindows(torch.where(mask, starts, 0.0), torch.where(mask, lengths, 1.0), mask)
 
@@ -90,20 +95,23 @@ def segment(peaks: np.ndarray | None, counts: np.ndarray, n_samples: int, beat_l
         beat_len: samples of an equidistant window.
         before: share of a window in front of the R peak, 0..1.
     """
-    equal = np.arange(0, n_samples - beat_len + 1, beat_len)
     if peaks is None:
-        starts, inside = np.tile(equal, (len(counts), 1)), np.ones((len(counts), len(equal)), bool)
-        windows = _packed(starts, np.full(len(counts), beat_len), inside)
-        return Segmentation(windows, torch.zeros(len(counts), dtype=torch.int64), torch.zeros(len(counts)).bool())
+        found = segment(np.zeros((len(counts), 0), np.int64), np.zeros_like(counts), n_samples, beat_len, before)
+        return replace(found, fallback=torch.zeros_like(found.fallback))
+    assert peaks.ndim == 2 and counts.shape == (len(peaks),), (
+        f"peaks, counts: expected [B, P] and [B], got {peaks.shape} and {counts.shape}"
+    )
     starts, length, inside = _around(peaks, counts, n_samples, before)
-    found = inside.sum(1)
-    few = found < MIN_BEATS
+    found_inside = inside.sum(1)
+    few = found_inside < MIN_BEATS
     if few.any():
+        equal = np.arange(0, n_samples - beat_len + 1, beat_len)
         room = ((0, 0), (0, max(0, len(equal) - starts.shape[1])))
         starts, inside = np.pad(starts, room), np.pad(inside, room)
         starts[few, : len(equal)], length[few] = equal, beat_len
         inside[few] = np.arange(starts.shape[1]) < len(equal)
-    return Segmentation(_packed(starts, length, inside), torch.from_numpy(counts - found), torch.from_numpy(few))
+    left_out = torch.from_numpy(counts - found_inside)
+    return Segmentation(_packed(starts, length, inside), left_out, torch.from_numpy(few))
 
 
 def _around(
@@ -112,18 +120,17 @@ def _around(
     """Windows [R - before * RR, R + (1 - before) * RR), RR being the record's median interval.
 
     Returns:
-        starts [B, P], lengths [B] and which of the windows are real and lie inside the record [B, P]; a record with
-        fewer than two peaks has no interval and no window.
+        starts [B, P], lengths [B] and which of the windows are real and lie inside the record [B, P]; that of a single
+        peak is endless, and does not.
     """
     peaks = np.pad(peaks, ((0, 0), (0, max(0, MIN_BEATS - peaks.shape[1]))))
     real = np.arange(peaks.shape[1]) < counts[:, None]
-    intervals = np.sort(np.where(real[:, 1:], np.diff(peaks, axis=1), NEVER), axis=1)
+    intervals = np.sort(np.where(real[:, 1:], np.diff(peaks, axis=1), ENDLESS), axis=1)
     every, last = np.arange(len(peaks)), np.maximum(counts - 2, 0)
     median = (intervals[every, last // 2] + intervals[every, (last + 1) // 2]) / 2
     length = np.maximum(np.rint(median), 2).astype(np.int64)
     starts = peaks - np.rint(before * length).astype(np.int64)[:, None]
-    inside = real & (starts >= 0) & (starts + length[:, None] <= n_samples) & (counts >= MIN_BEATS)[:, None]
-    return starts, length, inside
+    return starts, length, real & (starts >= 0) & (starts + length[:, None] <= n_samples)
 
 
 def _packed(starts: np.ndarray, length: np.ndarray, inside: np.ndarray) -> BeatWindows:
@@ -131,8 +138,7 @@ def _packed(starts: np.ndarray, length: np.ndarray, inside: np.ndarray) -> BeatW
     many = inside.sum(1)
     beats = np.arange(many.max(initial=0))
     mask = beats < many[:, None]
-    first = inside.argmax(1) if inside.shape[1] else many
-    at = np.minimum(first[:, None] + beats, inside.shape[1] - 1)
+    at = np.minimum(inside.argmax(1)[:, None] + beats, inside.shape[1] - 1)
     begin = np.where(mask, np.take_along_axis(starts, at, 1), 0).astype(np.float32)
     lengths = np.where(mask, length[:, None], 1).astype(np.float32)
     return BeatWindows(torch.from_numpy(begin), torch.from_numpy(lengths), torch.from_numpy(mask))

@@ -16,6 +16,7 @@ from ecggen.config import SPLITS, RunConfig
 from ecggen.data.cache import open_cache
 from ecggen.data.splits import assign_splits
 from ecggen.data.store import Store
+from ecggen.data.transfer import sent
 from ecggen.errors import UserError
 
 ALL = "all"  # every record whatever its split, for encoding
@@ -128,7 +129,7 @@ class ECGDataset(Dataset[dict[str, Any]]):
         """[B, 12, T] float32 mV, on the device to which the signals were moved."""
         if self.moved is None:
             return torch.from_numpy(self.store.signals[self.index[items]]).float()
-        return self.moved[torch.from_numpy(items).to(self.moved.device)].float()
+        return self.moved[sent(torch.from_numpy(items), self.moved.device)].float()
 
     def lead_mask(self, items: np.ndarray) -> Tensor:
         """[B, 12] bool, True = measured or derived."""

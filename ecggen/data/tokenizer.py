@@ -26,7 +26,7 @@ CONV_CHANNELS = 16
 CONV_KERNEL = 7
 CONV_STRIDE = 2
 
-Boundaries = Sequence[Sequence[Span]] | BeatWindows  # of a batch; which of the two it is, is told by its type
+Boundaries = Sequence[Sequence[Span]] | BeatWindows  # of a batch
 
 
 class ConvToken(nn.Module):
@@ -92,33 +92,35 @@ class ECGTokenizer(nn.Module):
         self.pace = Pace(cfg.width) if cfg.pace else None
 
     def boundaries_from_peaks(self, peaks: Sequence[Tensor], n_samples: int) -> BeatWindows:
-        """Beat windows from R peaks known beforehand (`rr`), or equidistant ones (`equal`)."""
+        """Beat windows from R peaks known beforehand (`rr`), or equidistant ones (`equal`). Errors as of `segment`."""
         return self.segment(*peak_table(peaks), n_samples).windows
 
     def segment(self, peaks: np.ndarray, counts: np.ndarray, n_samples: int) -> Segmentation:
-        """The same for peaks as a table [B, P], of which each record has counts [B]; and what became of the rest."""
-        given = peaks if self.cfg.segmentation == "rr" else None
-        return segment(given, counts, n_samples, self.cfg.beat_len, self.cfg.before)
+        """Beat windows from peaks [B, P] in samples, of which each record has counts [B], and what became of the rest.
 
-    def find_boundaries(self, ecg: Tensor, lead_mask: Tensor) -> dict[str, Any]:
+        Raises AssertionError for a record in which there is no window.
+        """
+        given = peaks if self.cfg.segmentation == "rr" else None
+        found = segment(given, counts, n_samples, self.cfg.beat_len, self.cfg.before)
+        self._check_beats(found.windows.mask.sum(1), n_samples)
+        return found
+
+    def _check_beats(self, windows: Tensor, n_samples: int) -> None:
+        assert bool((windows > 0).all()), (
+            f"boundaries: expected at least one window in each of {len(windows)} records of {n_samples} samples, "
+            f"got {windows.tolist()[:8]}; a record needs {self.cfg.beat_len} samples or two beats"
+        )
+
+    def find_boundaries(self, ecg: Tensor, lead_mask: Tensor) -> Segmentation:
         """Beat windows from the shown leads alone, so that a hidden lead leaks nothing, not even where its beats are.
 
-        Returns:
-            `beat_boundaries` list of B lists of (start, end); `left_out` [B] beats whose window left the record;
-            `fallback` [B] bool, True where fewer than two beats were found and `equal` windows were taken.
+        Errors as of `segment`.
         """
-        b, _, t = ecg.shape
+        peaks = [torch.zeros(0, dtype=torch.int64)] * len(ecg)
         if self.cfg.segmentation == "rr":
             with torch.autocast(ecg.device.type, enabled=False):  # where the beats are is not a question of precision
                 peaks = detect_r_peaks(ecg, lead_mask, self.fs)
-        else:
-            peaks = [torch.zeros(0, dtype=torch.int64)] * b
-        found = self.segment(*peak_table(peaks), t)
-        return {
-            "beat_boundaries": found.windows.spans(),
-            "left_out": found.left_out,
-            "fallback": found.fallback,
-        }
+        return self.segment(*peak_table(peaks), ecg.shape[-1])
 
     def forward(
         self,
@@ -157,19 +159,18 @@ class ECGTokenizer(nn.Module):
             AssertionError: for shapes that do not fit, or a record too short for a single window.
         """
         assert ecg.ndim == 3, f"ecg: expected [B, L, T], got {tuple(ecg.shape)}"
-        b, leads, t = ecg.shape
+        b, leads, _ = ecg.shape
         if lead_mask is None:
             lead_mask = torch.ones(b, leads, dtype=torch.bool, device=ecg.device)
         assert lead_mask.shape == (b, leads) and lead_mask.dtype == torch.bool, (
             f"lead_mask: expected [{b}, {leads}] bool, got {tuple(lead_mask.shape)} {lead_mask.dtype}"
         )
-        found: dict[str, Any] = {}
-        if not isinstance(boundaries, BeatWindows):
-            assert bool(lead_mask.any(1).all()), "lead_mask: expected at least one shown lead in every record, got none"
-            found = self.find_boundaries(ecg, lead_mask) if boundaries is None else {"beat_boundaries": boundaries}
-            found["beat_boundaries"], boundaries = self._listed(found["beat_boundaries"], b, t)
-            found["coverage"] = torch.tensor([_covered(s) / t for s in found["beat_boundaries"]])
-        starts, lengths, beat_mask = boundaries.to(ecg.device)
+        found, windows = self._windows(ecg, lead_mask, boundaries)
+        shapes = {tuple(part.shape) for part in windows}
+        assert len(shapes) == 1 and windows.mask.shape[:1] == (b,), (
+            f"boundaries: expected starts, lengths and mask of one shape [{b}, N], got {sorted(shapes)}"
+        )
+        starts, lengths, beat_mask = windows.to(ecg.device)
         return {
             **found,
             "beats": cut_beats(ecg, starts, lengths, self.cfg.beat_len),
@@ -179,14 +180,26 @@ class ECGTokenizer(nn.Module):
             "lead_mask": lead_mask,
         }
 
-    def _listed(self, boundaries: Sequence[Sequence[Span]], b: int, t: int) -> tuple[list[list[Span]], BeatWindows]:
-        """Windows given or found as lists, copied, and as tensors."""
-        spans = [list(record) for record in boundaries]
-        assert len(spans) == b and all(spans), (
-            f"boundaries: expected at least one window in each of {b} records of {t} samples, "
-            f"got {[len(s) for s in spans][:8]}; a record needs {self.cfg.beat_len} samples or two beats"
-        )
-        return spans, pad_spans(spans)
+    def _windows(
+        self, ecg: Tensor, lead_mask: Tensor, boundaries: Boundaries | None
+    ) -> tuple[dict[str, Any], BeatWindows]:
+        """The beat windows, and what meta says of them where they were not given as tensors."""
+        if isinstance(boundaries, BeatWindows):
+            return {}, boundaries
+        assert bool(lead_mask.any(1).all()), "lead_mask: expected at least one shown lead in every record, got none"
+        found: dict[str, Any] = {}
+        if boundaries is None:
+            parts = self.find_boundaries(ecg, lead_mask)
+            windows, found = parts.windows, {"left_out": parts.left_out, "fallback": parts.fallback}
+        else:
+            assert len(boundaries) == len(ecg), (
+                f"boundaries: expected windows of {len(ecg)} records, got {len(boundaries)}"
+            )
+            windows = pad_spans(boundaries)
+            self._check_beats(windows.mask.sum(1), ecg.shape[-1])
+        found["beat_boundaries"] = windows.spans()
+        found["coverage"] = torch.tensor([_covered(spans) / ecg.shape[-1] for spans in found["beat_boundaries"]])
+        return found, windows
 
     def _embed(self, beats: Tensor, shown: Tensor) -> Tensor:
         # `where`, not a product: a hidden lead may hold NaN, and 0 * NaN is NaN.

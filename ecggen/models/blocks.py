@@ -138,15 +138,14 @@ class LeadProjection(nn.Module):
         """Squared distance from Dower's lead vectors relative to their size, averaged over leads: a number."""
         return self._relative(self.matrix() - self.nominal).mean()
 
-    def bending(self, w: Tensor, real: Tensor | None = None) -> Tensor:
+    def bending(self, w: Tensor, real: Tensor) -> Tensor:
         """Squared bends relative to the size of Dower's lead vectors, averaged over states and leads: a number.
 
         Args:
             w: [..., D].
-            real: [...] bool, True = the state counts; None = all.
+            real: [...] bool, True = the state counts.
         """
-        bent = self._relative(self.bends(w)).mean(-1)
-        return bent.mean() if real is None else torch.where(real, bent, 0.0).sum() / real.sum()
+        return torch.where(real, self._relative(self.bends(w)).mean(-1), 0.0).sum() / real.sum()
 
     def _relative(self, change: Tensor) -> Tensor:
         """[..., L, 3] -> [..., L]."""

@@ -4,6 +4,7 @@ from itertools import pairwise
 from statistics import median
 
 import numpy as np
+import pytest
 import torch
 
 from ecggen.data.beats import BeatWindows, cut_beats, pad_spans, peak_table, segment
@@ -39,6 +40,18 @@ def test_fewer_than_two_beats_fall_back_to_equal_windows():
 
 def test_a_record_too_short_for_any_window_has_none():
     assert around([], 200) == ([], 0, True)
+    found = segment(None, np.zeros(2, np.int64), 200, 300, 0.35)
+    assert found.windows.spans() == [[], []] and found.windows.mask.shape == (2, 0)
+
+
+def test_windows_begin_with_the_r_peak_where_that_is_asked_and_padding_is_none():
+    found = segment(*peak_table([torch.tensor([10, 60, 110]), torch.tensor([0, 50])]), 400, 100, 0.0)
+    assert found.windows.spans() == [[(10, 60), (60, 110), (110, 160)], [(0, 50), (50, 100)]]
+
+
+def test_no_window_is_shorter_than_two_samples():
+    spans, _, _ = around([20, 21, 22, 23], 100)
+    assert [end - start for start, end in spans] == [2] * 4
 
 
 def test_equal_windows_are_no_fallback_where_they_were_asked_for():
@@ -74,12 +87,17 @@ def test_neighbours_are_windows_side_by_side_from_the_first_on():
     taken = pad_spans(spans).neighbours(torch.tensor([1, 0]), 3)
     assert taken.spans() == [spans[0][1:], spans[1]]
     assert taken.starts[1, 2] == 0 and taken.lengths[1, 2] == 1
+    with pytest.raises(AssertionError, match="expected room for 2 windows"):
+        pad_spans(spans).neighbours(torch.tensor([3, 0]), 2)
 
 
 def test_more_padding_changes_no_window():
     spans = [[(0, 10), (10, 20)], [(5, 9)]]
     wide = pad_spans(spans).padded(5)
     assert wide.spans() == spans and wide.mask.shape == (2, 5)
+    assert wide.starts[~wide.mask].eq(0).all() and wide.lengths[~wide.mask].eq(1).all()
+    with pytest.raises(AssertionError, match="at least 5, got 4"):
+        wide.padded(4)
     again = wide.padded(5)
     assert isinstance(again, BeatWindows) and all(map(torch.equal, again, wide))
 

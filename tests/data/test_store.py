@@ -49,7 +49,14 @@ def test_peaks_of_unlike_number_come_back_by_record(tmp_path):
     store = written(
         tmp_path, part(window("a"), peaks=(1, 2, 3)), part(window("b"), peaks=()), part(window("c"), peaks=(9,))
     )
-    assert [store.ragged["r_peaks"][row].tolist() for row in range(3)] == [[1, 2, 3], [], [9]]
+    peaks = store.ragged["r_peaks"]
+    assert [peaks[row].tolist() for row in range(3)] == [[1, 2, 3], [], [9]]
+    for rows in ([0, 1, 2], [2, 0], [1], [0], [1, 1, 2, 0]):
+        table, counts = peaks.table(np.array(rows))
+        assert [own[:count].tolist() for own, count in zip(table, counts, strict=True)] == [
+            peaks[row].tolist() for row in rows
+        ]
+        assert all(not own[count:].any() for own, count in zip(table, counts, strict=True))
     assert store.info["few_beats"] == 2
 
 

@@ -99,6 +99,18 @@ def test_a_record_too_short_for_one_window_is_refused_with_the_reason():
         tokenizer()(torch.zeros(1, 12, 30))
 
 
+def test_windows_as_tensors_have_one_shape_and_each_record_has_one():
+    reads, good = tokenizer(), pad_spans([[(0, 80)], [(80, 160)]])
+    with pytest.raises(AssertionError, match=r"of one shape \[2, N\]"):
+        reads.cut(hearts(2), boundaries=good._replace(mask=good.mask[:1]))
+    with pytest.raises(AssertionError, match=r"of one shape \[3, N\]"):
+        reads.cut(hearts(3), boundaries=good)
+    with pytest.raises(AssertionError, match="at least one window"):
+        reads.boundaries_from_peaks([torch.tensor([5]), torch.tensor([5, 15, 25])], 30)
+    with pytest.raises(AssertionError, match="of 2 records, got 1"):
+        reads.cut(hearts(2), boundaries=[[(0, 80)]])
+
+
 def test_wrong_shapes_are_refused_with_both_shapes():
     with pytest.raises(AssertionError, match=r"expected \[B, L, T\], got \(12, 600\)"):
         tokenizer()(hearts(1)[0])

@@ -129,7 +129,7 @@ def own_view(bend=0.0):
 def test_a_view_of_ones_own_starts_as_the_shared_one():
     v, w = torch.randn(2, 5, 3, 7), torch.randn(2, 5, 4)
     torch.testing.assert_close(own_view()(v, w), LeadProjection(ProjectionConfig())(v), rtol=0, atol=1e-6)
-    assert own_view().bending(w).item() == 0
+    assert own_view().bending(w, torch.ones(2, 5, dtype=torch.bool)).item() == 0
 
 
 def test_a_state_bends_the_lead_vectors_that_it_is_seen_by():
@@ -144,8 +144,12 @@ def test_bending_costs_in_proportion_to_the_lead_vectors_size():
     # Dower's lead I is (0.632, -0.235, 0.059); a bend of 0.2 in one of two states and one of twelve leads.
     w = torch.tensor([[2.0, 0, 0, 0], [0, 5.0, 0, 0]])
     by_hand = 0.2**2 / (0.632**2 + 0.235**2 + 0.059**2) / 24
-    assert own_view(bend=0.1).bending(w).item() == pytest.approx(by_hand, rel=1e-4)
-    assert LeadProjection(ProjectionConfig()).bending(w).item() == 0
+    real = torch.tensor([True, True])
+    assert own_view(bend=0.1).bending(w, real).item() == pytest.approx(by_hand, rel=1e-4)
+    assert LeadProjection(ProjectionConfig()).bending(w, real).item() == 0
+    # Of states that are padding nothing is asked.
+    assert own_view(bend=0.1).bending(w, torch.tensor([False, True])).item() == 0
+    assert own_view(bend=0.1).bending(w, torch.tensor([True, False])).item() == pytest.approx(2 * by_hand, rel=1e-4)
 
 
 def test_a_view_of_ones_own_needs_the_state():
