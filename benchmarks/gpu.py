@@ -91,7 +91,7 @@ def main() -> int:
     if not torch.cuda.is_available():
         print("no GPU here: nothing to measure")
         return 0
-    base = {"data.simulator.records": 10_000, "train.device": "cuda", "train.threads": 1, CHUNK: 2}
+    base = {"data.simulator.records": 10_000, "train.device": "cuda", "train.steps": 100_000, CHUNK: 2}
     print(torch.cuda.get_device_name())
     print(f"\n| training step | records a second | to the {WANTED:,} wanted |\n|---|---|---|")
     print("\n".join(rows(SETTINGS, SECONDS, WARM_UP, **base)))

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 FAR = torch.device("meta")  # a device that every PyTorch knows and that holds no numbers by itself
+PLACE = torch.device("meta:0")  # what a tensor says that was sent to FAR, and is not equal to it
 aten = torch.ops.aten
 CROSSINGS = (aten._to_copy, aten.copy_)
 WAITS = (aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.equal)
@@ -27,7 +28,7 @@ class FarTensor(torch.Tensor):
     @staticmethod
     def __new__(cls, near):
         return torch.Tensor._make_wrapper_subclass(
-            cls, near.shape, near.stride(), near.storage_offset(), dtype=near.dtype, device=FAR
+            cls, near.shape, near.stride(), near.storage_offset(), dtype=near.dtype, device=PLACE
         )
 
     def __init__(self, near):
@@ -114,6 +115,8 @@ def _far(value: Any) -> Any:
 
 
 def _pinned(value: Tensor) -> Tensor:
+    if isinstance(value, FarTensor):
+        raise RuntimeError("pin_memory: expected a tensor that lies near, got a far one")
     copy = value.clone()
     copy.pinned = True  # type: ignore[attr-defined]
     return copy

@@ -102,15 +102,15 @@ def segment(peaks: np.ndarray | None, counts: np.ndarray, n_samples: int, beat_l
         f"peaks, counts: expected [B, P] and [B], got {peaks.shape} and {counts.shape}"
     )
     starts, length, inside = _around(peaks, counts, n_samples, before)
-    found_inside = inside.sum(1)
-    few = found_inside < MIN_BEATS
+    within = inside.sum(1)
+    few = within < MIN_BEATS
     if few.any():
         equal = np.arange(0, n_samples - beat_len + 1, beat_len)
         room = ((0, 0), (0, max(0, len(equal) - starts.shape[1])))
         starts, inside = np.pad(starts, room), np.pad(inside, room)
         starts[few, : len(equal)], length[few] = equal, beat_len
         inside[few] = np.arange(starts.shape[1]) < len(equal)
-    left_out = torch.from_numpy(counts - found_inside)
+    left_out = torch.from_numpy(counts - within)
     return Segmentation(_packed(starts, length, inside), left_out, torch.from_numpy(few))
 
 

@@ -10,6 +10,6 @@ from torch import Tensor
 
 def sent(value: Tensor, device: torch.device) -> Tensor:
     """A tensor [...] on another device, or as it is where it is there already."""
-    if device == value.device or device.type == "cpu":
+    if value.device.type != "cpu" or device.type == "cpu":  # only what lies here can be locked
         return value.to(device)
     return value.pin_memory().to(device, non_blocking=True)
