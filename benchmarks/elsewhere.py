@@ -29,7 +29,7 @@ from ecggen.card import read_card
 from ecggen.config import DataConfig, RunConfig
 from ecggen.data.pipeline import ALL, ECGDataset
 from ecggen.errors import UserError
-from ecggen.eval import batches, training_baselines
+from ecggen.eval import batches, shown_batch, training_baselines
 from ecggen.leads import LEADS, lead_indices, scored_leads
 from ecggen.losses import rendered_beats
 from ecggen.models.ecggen import ECGGenModel
@@ -71,7 +71,8 @@ def judged_beats(
     """Render every beat of the records that have all these leads; None where no record has them."""
     rows, found = lead_indices(judged), Beats({}, np.zeros(0), np.zeros(0))
     parts: dict[str, list[np.ndarray]] = {}
-    for batch, shown in batches(dataset, visible, None):
+    usable = (shown_batch(dataset, visible, items) for items in batches(len(dataset), None))
+    for batch, shown in filter(None, usable):
         out = model.forward_gen(batch["ecg"], shown)
         meta = out["meta"]
         beats, real = meta["beats"], meta["beat_mask"]

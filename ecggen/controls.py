@@ -13,7 +13,7 @@ import torch
 
 from ecggen.data.pipeline import ECGDataset
 from ecggen.data.tokenizer import ECGTokenizer
-from ecggen.eval import BATCH, evenly_spaced
+from ecggen.eval import batches
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.probe import STILL, multi_hot
 
@@ -37,9 +37,8 @@ def mean_beats(tokenizer: ECGTokenizer, dataset: ECGDataset, limit: int | None =
     A lead that a record does not have is flat.
     """
     found = []
-    items = evenly_spaced(len(dataset), limit)
-    for at in range(0, len(items), BATCH):
-        batch = dataset.batch(items[at : at + BATCH])
+    for items in batches(len(dataset), limit):
+        batch = dataset.batch(items)
         spans = tokenizer.boundaries_from_peaks(batch["r_peaks"], batch["ecg"].shape[-1])
         meta = tokenizer.cut(batch["ecg"], batch["lead_mask"], spans)
         real = meta["beat_mask"][:, None] & batch["lead_mask"][:, :, None]

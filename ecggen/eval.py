@@ -8,8 +8,9 @@ Letters: R records, L leads, N beats, T' samples of a beat, D state size.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from ecggen.leads import LEADS, LIMB_LEADS, lead_indices, scored_leads
 from ecggen.losses import rendered_beats
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.rivals import MODEL, rival_renderings
+from ecggen.sidebyside import Each, one_by_one
 
 VISIBLE_SETS: dict[str, tuple[str, ...]] = {
     "all twelve": LEADS,
@@ -44,7 +46,7 @@ VALIDATION: dict[str, tuple[str, str]] = {
     "val_r": ("all", "r"),
     "val_r2": ("all", "r2"),
 }
-BATCH = 64
+BATCH = 32
 # W is read only where it moves: singular values below this share of the largest count as nothing.
 RANK_FLOOR = 1e-3
 
@@ -78,29 +80,32 @@ def evenly_spaced(records: int, limit: int | None) -> np.ndarray:
     return np.unique(np.linspace(0, records - 1, limit).astype(int))
 
 
-def batches(
-    dataset: ECGDataset, visible: tuple[str, ...], limit: int | None
-) -> Iterator[tuple[dict[str, Any], Tensor]]:
-    """Batches of the records that have all the visible leads, with `shown` [B, L] bool.
+def batches(records: int, limit: int | None) -> list[np.ndarray]:
+    """Indices of records that are judged at a time, evenly spaced if there are more than `limit`."""
+    items = evenly_spaced(records, limit)
+    return [items[at : at + BATCH] for at in range(0, len(items), BATCH)]
+
+
+def shown_batch(
+    dataset: ECGDataset, visible: tuple[str, ...], items: np.ndarray
+) -> tuple[dict[str, Any], Tensor] | None:
+    """A batch of those records that have all the visible leads, with `shown` [B, L] bool; None where none has.
 
     With all twelve visible a record shows what it has, one lead at least.
     """
     wanted = torch.zeros(len(LEADS), dtype=torch.bool)
     wanted[lead_indices(visible)] = True
-    items = evenly_spaced(len(dataset), limit)
-    for at in range(0, len(items), BATCH):
-        batch = dataset.batch(items[at : at + BATCH])
-        shown = batch["lead_mask"] & wanted
-        usable = shown.any(1) if visible == LEADS else shown[:, wanted].all(1)
-        if usable.any():
-            kept = {
-                name: value[usable]
-                if isinstance(value, Tensor)
-                else [v for v, u in zip(value, usable, strict=True) if u]
-                for name, value in batch.items()
-                if value is not None
-            }
-            yield kept, shown[usable]
+    batch = dataset.batch(items)
+    shown = batch["lead_mask"] & wanted
+    usable = shown.any(1) if visible == LEADS else shown[:, wanted].all(1)
+    if not usable.any():
+        return None
+    kept = {
+        name: value[usable] if isinstance(value, Tensor) else [v for v, u in zip(value, usable, strict=True) if u]
+        for name, value in batch.items()
+        if value is not None
+    }
+    return kept, shown[usable]
 
 
 def checked(out: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +118,6 @@ def checked(out: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-@torch.no_grad()
 def judge(
     model: ECGGenModel,
     dataset: ECGDataset,
@@ -126,27 +130,73 @@ def judge(
 
     With `baselines` its rivals are judged too, and with `every` also those of the full card.
     """
-    scored = scored_leads(visible)
-    rows = lead_indices(scored)
+    return begin_judging(model, dataset, visible, limit, baselines, every)()
+
+
+def begin_judging(
+    model: ECGGenModel,
+    dataset: ECGDataset,
+    visible: tuple[str, ...],
+    limit: int | None = None,
+    baselines: Baselines | None = None,
+    every: bool = False,
+    each: Each = one_by_one,
+) -> Callable[[], Judged]:
+    """`judge`, begun by `each`: what it returns waits for the outcome."""
+    work = partial(_judge_batch, model, dataset, visible, baselines, every)
+    parts = each(work, batches(len(dataset), limit))
+    return lambda: _together(parts(), Judged(scored_leads(visible)))
+
+
+@torch.no_grad()
+def _judge_batch(
+    model: ECGGenModel,
+    dataset: ECGDataset,
+    visible: tuple[str, ...],
+    baselines: Baselines | None,
+    every: bool,
+    items: np.ndarray,
+) -> Judged:
+    """What a batch gathers."""
+    judged = Judged(scored_leads(visible))
+    usable = shown_batch(dataset, visible, items)
+    if usable is None:
+        return judged
+    batch, shown = usable
+    rows = lead_indices(judged.scored)
     device = model.projection.bias.device
-    judged = Judged(scored)
-    parts: dict[str, list[np.ndarray]] = {}
-    for batch, shown in batches(dataset, visible, limit):
-        out = checked(model.forward_gen(batch["ecg"].to(device), shown.to(device)))
-        beats = out["meta"]["beats"]
-        present = batch["lead_mask"].to(device)[:, :, None] & out["meta"]["beat_mask"][:, None]
-        rivals = {MODEL: rendered_beats(out, model.cfg.ttt.chunk_size)}
-        if baselines is not None:
-            rivals |= rival_renderings(model, out, visible, baselines, every)
-        for name, rendered in rivals.items():
-            parts.setdefault(name, []).append(metrics.beat_sums(rendered[:, rows], beats[:, rows], present[:, rows]))
-        judged.beats += int(out["meta"]["beat_mask"].sum())
-        judged.left_out += int(out["meta"]["left_out"].sum())
-        judged.fallback += int(out["meta"]["fallback"].sum())
-        judged.covered += float(out["meta"]["coverage"].sum())
-        judged.residual_energy += out["residual_seq"].double().square().sum((1, 2, 3)).tolist()
-        judged.energy += out["E_hat_seq"].double().square().sum((1, 2, 3)).tolist()
-    judged.sums = {name: np.concatenate(p) for name, p in parts.items()}
+    out = checked(model.forward_gen(batch["ecg"].to(device), shown.to(device)))
+    beats = out["meta"]["beats"]
+    present = batch["lead_mask"].to(device)[:, :, None] & out["meta"]["beat_mask"][:, None]
+    rivals = {MODEL: rendered_beats(out, model.cfg.ttt.chunk_size)}
+    if baselines is not None:
+        rivals |= rival_renderings(model, out, visible, baselines, every)
+    judged.sums = {
+        name: metrics.beat_sums(rendered[:, rows], beats[:, rows], present[:, rows])
+        for name, rendered in rivals.items()
+    }
+    judged.beats = int(out["meta"]["beat_mask"].sum())
+    judged.left_out = int(out["meta"]["left_out"].sum())
+    judged.fallback = int(out["meta"]["fallback"].sum())
+    judged.covered = float(out["meta"]["coverage"].sum())
+    judged.residual_energy = out["residual_seq"].double().square().sum((1, 2, 3)).tolist()
+    judged.energy = out["E_hat_seq"].double().square().sum((1, 2, 3)).tolist()
+    return judged
+
+
+def _together(parts: list[Judged], judged: Judged) -> Judged:
+    """What the batches gathered, in their order."""
+    sums: dict[str, list[np.ndarray]] = {}
+    for part in parts:
+        for name, each in part.sums.items():
+            sums.setdefault(name, []).append(each)
+        judged.beats += part.beats
+        judged.left_out += part.left_out
+        judged.fallback += part.fallback
+        judged.covered += part.covered
+        judged.residual_energy += part.residual_energy
+        judged.energy += part.energy
+    judged.sums = {name: np.concatenate(each) for name, each in sums.items()}
     return judged
 
 
@@ -191,32 +241,45 @@ def validation_figures(sums: dict[str, np.ndarray]) -> dict[str, float]:
     }
 
 
-@torch.no_grad()
-def source_agreement(model: ECGGenModel, dataset: ECGDataset, limit: int | None = None) -> dict[str, Any] | None:
+def begin_source_agreement(
+    model: ECGGenModel, dataset: ECGDataset, limit: int | None = None, each: Each = one_by_one
+) -> Callable[[], dict[str, Any] | None]:
     """Where the true source is known: r between it and V up to one fixed 3x3 map, least squares over all records.
 
     V has no axes of its own: any invertible 3x3 map of it can be undone by the lead vectors. So one map, the same for
-    all records, is fitted before comparing.
+    all records, is fitted before comparing. It is begun by `each`: what is returned waits for it.
     """
     if len(dataset) == 0 or "source" not in dataset.batch([0]):
-        return None
-    ours, truth, records = [], [], 0
-    device = model.projection.bias.device
-    for batch, shown in batches(dataset, LEADS, limit):
-        out = checked(model.forward_gen(batch["ecg"].to(device), shown.to(device)))
-        spans = out["meta"]["beat_boundaries"]
-        true_beats = model.tokenizer.cut(batch["source"], boundaries=spans)["beats"].transpose(1, 2)
-        mask = out["meta"]["beat_mask"].cpu()
-        drawn = out["V_seq"].cpu().repeat_interleave(model.cfg.ttt.chunk_size, dim=1)[:, : mask.shape[1]]
-        records += len(mask)
-        ours.append(drawn[mask].transpose(0, 1).flatten(1))
-        truth.append(true_beats[mask].transpose(0, 1).flatten(1))
-    v, s = torch.cat(ours, 1).double(), torch.cat(truth, 1).double()
+        return lambda: None
+    parts = each(partial(_sources, model, dataset), batches(len(dataset), limit))
+    return lambda: _agreement([part for part in parts() if part])
+
+
+def _agreement(parts: list[tuple[Tensor, Tensor, int]]) -> dict[str, Any]:
+    v, s = (torch.cat(beats, 1).double() for beats in ([ours for ours, _, _ in parts], [true for _, true, _ in parts]))
     v, s = v - v.mean(1, keepdim=True), s - s.mean(1, keepdim=True)
     fixed_map = torch.linalg.lstsq(v.T, s.T).solution.T
     fitted = fixed_map @ v
     r = (fitted * s).sum(1) / (fitted.norm(dim=1) * s.norm(dim=1))
+    records = sum(count for _, _, count in parts)
     return {"r": float(r.mean()), "r_axes": r.tolist(), "map": fixed_map.tolist(), "records": records}
+
+
+@torch.no_grad()
+def _sources(model: ECGGenModel, dataset: ECGDataset, items: np.ndarray) -> tuple[Tensor, Tensor, int] | None:
+    """Rendered and true source of a batch's beats, one after the other [3, samples], and its records."""
+    usable = shown_batch(dataset, LEADS, items)
+    if usable is None:
+        return None
+    batch, shown = usable
+    device = model.projection.bias.device
+    out = checked(model.forward_gen(batch["ecg"].to(device), shown.to(device)))
+    spans = out["meta"]["beat_boundaries"]
+    true_beats = model.tokenizer.cut(batch["source"], boundaries=spans)["beats"].transpose(1, 2)
+    mask = out["meta"]["beat_mask"].cpu()
+    drawn = out["V_seq"].cpu().repeat_interleave(model.cfg.ttt.chunk_size, dim=1)[:, : mask.shape[1]]
+    ours, truth = (beats[mask].transpose(0, 1).flatten(1) for beats in (drawn, true_beats))
+    return ours, truth, len(mask)
 
 
 def effective_rank(states: np.ndarray) -> int:

@@ -9,7 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ecggen import __version__
+from ecggen.acceleration import resolve_threads
 from ecggen.atomic import write_json, write_text
 from ecggen.cardrows import card_rows, rows_as_csv
 from ecggen.cardtext import card_as_markdown
@@ -43,6 +46,7 @@ def judge_fully(folder: Path, own: RunConfig, run: RunConfig, command: str) -> t
     began = time.perf_counter()
     card = evaluate(model, run, folder.name.split("_")[0], trained_on=own if foreign else None, every=True)
     judged = time.perf_counter()
+    torch.set_num_threads(resolve_threads(run.train.threads))
     card["readouts"] = readout_card(model, own, judging_split(run)[1], run.eval.bootstrap, run.eval.limit)
     read = time.perf_counter()
     card["made"] = {

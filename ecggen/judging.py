@@ -4,6 +4,8 @@ Whether a run is judged when it is trained or long after, on its own data or on 
 """
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,32 +14,41 @@ from ecggen.acceleration import resolve_threads
 from ecggen.config import RunConfig
 from ecggen.data.pipeline import ECGDataset
 from ecggen.data.store import Store
-from ecggen.eval import checked, effective_rank, judging_split, source_agreement, training_baselines
+from ecggen.eval import begin_source_agreement, checked, effective_rank, judging_split, training_baselines
 from ecggen.models.ecggen import ECGGenModel
-from ecggen.probe import encode_states, fit_head, probe_card
-from ecggen.reconstruction import reconstruction_card
+from ecggen.probe import begin_states, fit_head, probe_card
+from ecggen.reconstruction import begin_reconstruction
+from ecggen.sidebyside import Each, side_by_side
 
 RANK_RECORDS = 256
 
 
-def fit_own_head(model: ECGGenModel, run: RunConfig) -> str:
-    """Fit the run's head on frozen W of the training split, its penalty chosen on val; the penalty in words."""
+def begin_own_head(model: ECGGenModel, run: RunConfig, each: Each) -> Callable[[], str]:
+    """Encode what the run's head is fitted on, the training split, and val, which chooses its penalty.
+
+    Returns:
+        what fits the head on these frozen W, attaches it, and says the penalty in words.
+    """
     train_set = ECGDataset(run, "train")
-    known = encode_states(model, train_set)
-    val = encode_states(model, ECGDataset(run, "val"))
-    head, penalty = fit_head(
-        run.train.head, known.w, known.targets, val.w, val.targets, train_set.multi_label, run.train.seed
-    )
-    attached = model.attach_head(run.train.head, train_set.classes, train_set.multi_label)
-    attached.load_state_dict(head.state_dict())
-    return penalty
+    states = begin_states(model, train_set, each=each), begin_states(model, ECGDataset(run, "val"), each=each)
+
+    def fit() -> str:
+        known, val = (begun() for begun in states)
+        head, penalty = fit_head(
+            run.train.head, known.w, known.targets, val.w, val.targets, train_set.multi_label, run.train.seed
+        )
+        attached = model.attach_head(run.train.head, train_set.classes, train_set.multi_label)
+        attached.load_state_dict(head.state_dict())
+        return penalty
+
+    return fit
 
 
 def evaluate(
     model: ECGGenModel,
     run: RunConfig,
     runid: str | None,
-    penalty: str | None = None,
+    own_head: bool = False,
     trained_on: RunConfig | None = None,
     every: bool = False,
 ) -> dict[str, Any]:
@@ -47,15 +58,36 @@ def evaluate(
         model: on the CPU.
         run: the data and the split to judge on, and how.
         runid: `m#s#k#`, for the card.
-        penalty: how the head's penalty was chosen, in words.
+        own_head: whether the model gets the run's head first, fitted on the training split.
         trained_on: the model's own run, where `run` is other data: baselines are fitted on what the model was.
         every: the reconstruction part of the full card.
 
     Raises UserError where the split has no records.
     """
+    with side_by_side(resolve_threads(run.train.threads)) as each:
+        return _card(model, run, runid, own_head, trained_on, every, each)
+
+
+def _card(
+    model: ECGGenModel,
+    run: RunConfig,
+    runid: str | None,
+    own_head: bool,
+    trained_on: RunConfig | None,
+    every: bool,
+    each: Each,
+) -> dict[str, Any]:
+    """All passes over the records are begun before any is waited for."""
     name, judged = judging_split(run)
-    torch.set_num_threads(resolve_threads(run.train.threads))
     limit, resamples = run.eval.limit, run.eval.bootstrap
+    head = begin_own_head(model, run, each) if own_head else None
+    state = each(partial(_state_figures, model), [judged])
+    baselines = training_baselines(model, trained_on or run)
+    reconstruction = begin_reconstruction(model, judged, baselines, resamples, limit, every, each)
+    readable = own_head or (model.head is not None and model.classes == judged.classes)
+    states = begin_states(model, judged, limit, each) if readable else None
+    source = begin_source_agreement(model, judged, limit, each)
+    penalty = head() if head is not None else "fitted before"
     card: dict[str, Any] = {
         "runid": runid,
         "data": run.data.source,
@@ -64,19 +96,17 @@ def evaluate(
         "records": len(judged) if limit is None else min(limit, len(judged)),
         "rejected": _rejected_summary(judged.store),
     }
-    card["reconstruction"] = reconstruction_card(
-        model, judged, training_baselines(model, trained_on or run), resamples, limit, every
-    )
-    states = encode_states(model, judged, limit) if model.head is not None and model.classes == judged.classes else None
-    if states is not None and len(states.w):
+    card["reconstruction"] = reconstruction()
+    known = states() if states is not None else None
+    if known is not None and len(known.w):
         assert model.head is not None
         card["probe"] = {
             "kind": run.train.head,
-            "penalty": penalty or "fitted before",
-            **probe_card(model.head, states, model.classes, model.multi_label, resamples),
+            "penalty": penalty,
+            **probe_card(model.head, known, model.classes, model.multi_label, resamples),
         }
-    card["state"] = _state_figures(model, judged)
-    card["source"] = source_agreement(model, judged, limit)
+    (card["state"],) = state()
+    card["source"] = source()
     return card
 
 

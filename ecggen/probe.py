@@ -5,8 +5,9 @@ The states are computed once; nothing of the model moves. The strength of the pe
 Letters: R records, D state size, Y classes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,13 @@ from torch import Tensor, nn
 from ecggen.auroc import class_areas, macro, macro_auroc
 from ecggen.data.pipeline import NO_CLASS, ECGDataset
 from ecggen.errors import UserError
-from ecggen.eval import BATCH, checked, evenly_spaced
+from ecggen.eval import batches, checked
 from ecggen.logistic import fit_path
 from ecggen.metrics import interval, resample_counts
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.models.heads import HEAD_KINDS
 from ecggen.optimizer import EagerAdamW
+from ecggen.sidebyside import Each, one_by_one
 
 PENALTIES = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0)  # inverse strength C of the logistic regression
 UNCHOSEN = (0.01,)  # the one taken where no validation record could choose
@@ -49,28 +51,42 @@ class States:
     unlabelled: int
 
 
-@torch.no_grad()
 def encode_states(model: ECGGenModel, dataset: ECGDataset, limit: int | None = None) -> States:
     """W of the records of a split with all their leads shown, evenly spaced if there are more than `limit`."""
-    w, mean, targets, unlabelled = [], [], [], 0
-    items = evenly_spaced(len(dataset), limit)
+    return begin_states(model, dataset, limit)()
+
+
+def begin_states(
+    model: ECGGenModel, dataset: ECGDataset, limit: int | None = None, each: Each = one_by_one
+) -> Callable[[], States]:
+    """`encode_states`, begun by `each`: what it returns waits for the states."""
+    parts = each(partial(_encode_batch, model, dataset), batches(len(dataset), limit))
+
+    def states() -> States:
+        done = parts()
+        if not done:
+            empty = np.zeros((0, model.state_size), np.float32)
+            return States(empty, empty, np.zeros((0, len(dataset.classes))), 0)
+        w, w_mean, targets = (
+            np.concatenate([getattr(part, name) for part in done]) for name in ("w", "w_mean", "targets")
+        )
+        return States(w, w_mean, targets, sum(part.unlabelled for part in done))
+
+    return states
+
+
+@torch.no_grad()
+def _encode_batch(model: ECGGenModel, dataset: ECGDataset, items: np.ndarray) -> States:
+    batch = dataset.batch(items)
     device = model.projection.bias.device
-    for at in range(0, len(items), BATCH):
-        batch = dataset.batch(items[at : at + BATCH])
-        boundaries = model.tokenizer.boundaries_from_peaks(batch["r_peaks"], batch["ecg"].shape[-1])
-        out = checked(model.estimate(batch["ecg"].to(device), batch["lead_mask"].to(device), boundaries))
-        hot = multi_hot(batch["label"], len(dataset.classes))
-        labelled = ~hot.isnan().any(1)
-        real = out["chunk_mask"][..., None]
-        pooled = torch.where(real, out["W_seq"], 0).sum(1) / real.sum(1)
-        w.append(out["W"].cpu()[labelled])
-        mean.append(pooled.cpu()[labelled])
-        targets.append(hot[labelled])
-        unlabelled += int((~labelled).sum())
-    if not w:
-        empty = np.zeros((0, model.state_size), np.float32)
-        return States(empty, empty, np.zeros((0, len(dataset.classes))), 0)
-    return States(torch.cat(w).numpy(), torch.cat(mean).numpy(), torch.cat(targets).numpy(), unlabelled)
+    boundaries = model.tokenizer.boundaries_from_peaks(batch["r_peaks"], batch["ecg"].shape[-1])
+    out = checked(model.estimate(batch["ecg"].to(device), batch["lead_mask"].to(device), boundaries))
+    hot = multi_hot(batch["label"], len(dataset.classes))
+    labelled = ~hot.isnan().any(1)
+    real = out["chunk_mask"][..., None]
+    pooled = torch.where(real, out["W_seq"], 0).sum(1) / real.sum(1)
+    w, mean = (states.cpu()[labelled].numpy() for states in (out["W"], pooled))
+    return States(w, mean, hot[labelled].numpy(), int((~labelled).sum()))
 
 
 def multi_hot(label: Tensor, classes: int) -> Tensor:

@@ -26,7 +26,7 @@ from ecggen.data.store import Store
 from ecggen.errors import UserError
 from ecggen.eval import judging_split
 from ecggen.events import EventFile
-from ecggen.judging import evaluate, fit_own_head
+from ecggen.judging import evaluate
 from ecggen.models.ecggen import ECGGenModel
 from ecggen.observe import keep_portrait
 from ecggen.plainfile import read_plain
@@ -204,14 +204,12 @@ def _keep(
     extra_info: dict[str, Any] | None = None,
     threads: int | None = None,
 ) -> None:
-    """What follows a training: fit the head, save, judge, draw, and mark the claimed folder as done."""
+    """What follows a training: fit the head, judge, save, draw, and mark the claimed folder as done."""
     judged = run if threads is None else replace(run, train=replace(run.train, threads=threads))
-    torch.set_num_threads(resolve_threads(judged.train.threads))
     model = result.model.cpu()  # judged where every figure can be made again
-    penalty = fit_own_head(model, run) if labelled else None
+    card = evaluate(model, judged, runid, own_head=labelled)
     save_model(claim.folder / MODEL_FILE, model)
     _write_rows(claim.folder / HISTORY_FILE, result.history)
-    card = evaluate(model, judged, runid, penalty)
     write_json(claim.folder / METRICS_FILE, card)
     keep_portrait(model, judging_split(run)[1], claim.folder, (card["source"] or {}).get("map"))
     _write_rejected(claim.folder / REJECTED_FILE, ECGDataset(run, "train").store)

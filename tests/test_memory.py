@@ -69,7 +69,7 @@ def ends(*_, **__):
 @pytest.mark.parametrize(
     ("where", "name", "words"),
     [
-        (judging, "reconstruction_card", ["--mode", "eval"]),
+        (judging, "begin_reconstruction", ["--mode", "eval"]),
         (evidence, "readout_card", ["--mode", "eval", "--card", "full"]),
         (encode, "_encode", ["--mode", "encode", "--out", "W.npz"]),
         (runs, "load_model", ["--mode", "eval"]),

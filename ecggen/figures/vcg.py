@@ -106,7 +106,7 @@ def _sampled(portrait: Portrait) -> tuple[np.ndarray, np.ndarray | None, np.ndar
     v = portrait.source_map @ v
     if portrait.source is None:
         return v, None, ms, "V taken to the axes of the simulated source by the run's one map."
-    # The map is of deviations from the mean (see `eval.source_agreement`), so the means are made equal here.
+    # The map is of deviations from the mean (see `eval.begin_source_agreement`), so the means are made equal here.
     beats, truth = v[portrait.chunk], portrait.source.astype(float)
     v = v + (truth.mean((0, 2)) - beats.mean((0, 2)))[:, None]
     r = [float(np.corrcoef(v[portrait.chunk][:, k].ravel(), truth[:, k].ravel())[0, 1]) for k in range(3)]
