@@ -46,7 +46,7 @@ VALIDATION: dict[str, tuple[str, str]] = {
     "val_r": ("all", "r"),
     "val_r2": ("all", "r2"),
 }
-BATCH = 32
+BATCH = 64
 # W is read only where it moves: singular values below this share of the largest count as nothing.
 RANK_FLOOR = 1e-3
 

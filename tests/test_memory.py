@@ -11,7 +11,7 @@ from ecggen.checkpoint import load_training, save_training
 from ecggen.errors import UserError
 from ecggen.memory import room_for
 from search.trial import begun
-from tests.live_search import tiny_words
+from tests.tiny import as_options
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_every_mode_ends_in_that_line(finished, tmp_path, monkeypatch, capsys, w
 
 
 def test_what_follows_a_training_can_be_carried_on(tmp_path, monkeypatch, capsys):
-    words = ["--results", str(tmp_path), "--quiet", *tiny_words()]
+    words = ["--results", str(tmp_path), "--quiet", *as_options()]
     with monkeypatch.context() as patched:
         patched.setattr(runs, "keep_portrait", ends)  # the last of it
         assert entry.main(words) == 2
