@@ -8,7 +8,7 @@ import torch
 
 from ecggen.errors import UserError
 
-# Words of torch's allocators, of C++ and of the system, in faults that are plain RuntimeErrors.
+# Words of torch's allocators and libraries, of C++ and of the system, in faults that are plain RuntimeErrors.
 WORDS = (
     "can't allocate memory",
     "not enough memory",
@@ -16,6 +16,7 @@ WORDS = (
     "std::bad_alloc",
     "CUDA error: out of memory",
     "_ALLOC_FAILED",
+    "could not create a primitive",  # oneDNN, which does not say why; nothing here asks it for what it has not
 )
 
 

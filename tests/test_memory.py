@@ -23,6 +23,7 @@ from tests.tiny import as_options
         RuntimeError("unable to mmap 8 bytes from file <x>: Cannot allocate memory (12)"),
         RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"),
+        RuntimeError("could not create a primitive"),
         OSError(errno.ENOMEM, "Cannot allocate memory", "signals.npy"),
     ],
 )
