@@ -4,6 +4,7 @@ The small operations of one batch gain little from a second thread. So the batch
 operations: figures do not depend on the number of threads.
 """
 
+import resource
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,6 +36,9 @@ def side_by_side(threads: int) -> Iterator[Each]:
 
     Where the context is left by an error or Ctrl-C, what has not begun is never begun; what runs is waited for.
 
+    Where the address space is limited (`ulimit -v`) it is `one_by_one`, with all of torch's threads for each item:
+    memory that ends in one thread is a fault that can be said, in several it ends the process.
+
     Args:
         threads: items at a time, `MOST` at most. One of them is `one_by_one`.
 
@@ -43,9 +47,10 @@ def side_by_side(threads: int) -> Iterator[Each]:
     if threads < 1:
         raise ValueError(f"threads: expected 1 or more, got {threads}")
     before = torch.get_num_threads()
-    torch.set_num_threads(1)  # threads that begin from now on have as many
+    limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    torch.set_num_threads(threads if limited else 1)  # threads that begin from now on have as many
     try:
-        if threads == 1:
+        if limited or threads == 1:
             yield one_by_one
             return
         with ThreadPoolExecutor(min(threads, MOST)) as pool:

@@ -1,5 +1,6 @@
 """Work side by side: the same outcomes in the same order, on one torch thread each, and no work nobody waits for."""
 
+import resource
 import threading
 import time
 from contextlib import suppress
@@ -70,6 +71,14 @@ def test_one_thread_is_this_one():
     with side_by_side(1) as each:
         assert each is one_by_one
         assert each(lambda _: threading.current_thread(), range(2))() == [threading.main_thread()] * 2
+
+
+def test_with_limited_memory_items_take_turns_and_have_all_torch_threads(monkeypatch, several_torch_threads):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (2**31, resource.RLIM_INFINITY))
+    with side_by_side(3) as each:
+        assert each is one_by_one
+        assert each(lambda _: torch.get_num_threads(), range(2))() == [3, 3]
+    assert torch.get_num_threads() == 2
 
 
 @pytest.mark.parametrize("left_by", [KeyboardInterrupt, ValueError])
